@@ -1,0 +1,149 @@
+import { z } from 'zod';
+
+const MiB = 1024 * 1024;
+const GiB = 1024 * MiB;
+
+/** `KEY=` in a .env file means "not set", as it does in docker compose and CI settings. */
+const emptyToUndefined = (value: unknown): unknown => (value === '' ? undefined : value);
+const optional = <T extends z.ZodType>(schema: T) => z.preprocess(emptyToUndefined, schema.optional());
+const withDefault = <T extends z.ZodType>(schema: T, fallback: z.output<T>) =>
+  z.preprocess((value) => emptyToUndefined(value) ?? fallback, schema);
+
+const integer = (min: number, max: number) =>
+  z.coerce
+    .number({ error: 'must be a whole number' })
+    .int('must be a whole number')
+    .min(min, `must be at least ${min}`)
+    .max(max, `must be at most ${max}`);
+const flag = z
+  .union([z.boolean(), z.enum(['true', 'false'], { error: 'must be true or false' })])
+  .transform(String)
+  .transform((value) => value === 'true');
+const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' });
+const list = z.preprocess(
+  (value) =>
+    String(value ?? '')
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== ''),
+  z.array(z.string()),
+);
+/** `10.0.0.0/8`, `127.0.0.1/32:9000`, `::1/128`, `[::1/128]:9000`. */
+const cidrList = list.pipe(
+  z.array(
+    z
+      .string()
+      .regex(
+        /^(\[[0-9a-f:.]+\/\d{1,3}\]:\d{1,5}|[0-9.]+\/\d{1,2}(:\d{1,5})?|[0-9a-f:.]*:[0-9a-f:.]*\/\d{1,3})$/i,
+        'must be a list of CIDR or CIDR:port ranges, such as 10.1.0.0/16 or 127.0.0.1/32:9000',
+      ),
+  ),
+);
+
+/**
+ * Every variable that the API reads, with its bounds. `.env.example` explains each in one line.
+ * Bounds of parts: S3 user guide, "multipart upload limits" (5 MiB to 5 GiB a part, 5 TiB an object).
+ */
+const environmentSchema = z.object({
+  API_HOST: withDefault(z.string(), '127.0.0.1'),
+  API_PORT: withDefault(integer(0, 65_535), 3001),
+  WEB_ORIGINS: withDefault(list.pipe(z.array(httpUrl)), ['http://localhost:3000', 'http://127.0.0.1:3000']),
+  LOG_LEVEL: withDefault(
+    z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
+      error: 'must be one of fatal, error, warn, info, debug, trace, silent',
+    }),
+    'info',
+  ),
+  DATABASE_URL: z.preprocess(
+    emptyToUndefined,
+    z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }),
+  ),
+
+  AUTH_JWT_SECRET: optional(z.string().min(32, 'must have at least 32 characters')),
+  AUTH_JWKS_URL: optional(httpUrl),
+  AUTH_ISSUER: optional(z.string()),
+  AUTH_AUDIENCE: optional(z.string()),
+
+  S3_ENDPOINT: optional(httpUrl),
+  S3_REGION: optional(z.string()),
+  S3_BUCKET: optional(
+    z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be a bucket name: 3 to 63 of a-z, 0-9, dot and hyphen'),
+  ),
+  S3_ACCESS_KEY_ID: optional(z.string()),
+  S3_SECRET_ACCESS_KEY: optional(z.string()),
+  S3_SESSION_TOKEN: optional(z.string()),
+  S3_PUBLIC_ENDPOINT: optional(httpUrl),
+  S3_ALLOWED_BUCKETS: list,
+  S3_FORCE_PATH_STYLE: optional(flag),
+  S3_CHECKSUM_MODE: optional(
+    z.enum(['when_required', 'when_supported'], { error: 'must be when_required or when_supported' }),
+  ),
+  S3_PART_SIZE_BYTES: withDefault(integer(5 * MiB, 5 * GiB), 10 * MiB),
+  S3_QUEUE_SIZE: withDefault(integer(1, 64), 4),
+
+  TRANSFER_CONCURRENCY: withDefault(integer(1, 256), 4),
+  TRANSFER_LEASE_SECONDS: withDefault(integer(3, 3_600), 30),
+
+  SOURCE_ALLOW_HTTP: withDefault(flag, true),
+  SOURCE_ALLOWED_ADDRESSES: cidrList,
+  SOURCE_DENIED_ADDRESSES: cidrList,
+  SOURCE_MAX_BYTES: withDefault(integer(1, 5 * 1024 * GiB), 5 * 1024 * GiB),
+  SOURCE_MAX_REDIRECTS: withDefault(integer(0, 20), 5),
+  SOURCE_HEADERS_TIMEOUT_MS: withDefault(integer(10, 600_000), 30_000),
+  SOURCE_STALL_TIMEOUT_MS: withDefault(integer(10, 600_000), 30_000),
+  SOURCE_DEADLINE_SECONDS: withDefault(integer(1, 604_800), 86_400),
+});
+
+export type Environment = Readonly<z.output<typeof environmentSchema>>;
+
+/** Injection token of the checked variables. */
+export const ENVIRONMENT = Symbol('ENVIRONMENT');
+
+/** The variables do not fit the schema. `problems` has one line a key; none holds a value, which may be a secret. */
+export class EnvironmentError extends Error {
+  override readonly name = 'EnvironmentError';
+
+  constructor(readonly problems: readonly string[]) {
+    super(
+      `The environment has ${problems.length === 1 ? 'a wrong variable' : `${problems.length} wrong variables`}:\n${problems.map((problem) => `  ${problem}`).join('\n')}`,
+    );
+  }
+}
+
+/**
+ * Checks all variables at once.
+ *
+ * @throws EnvironmentError with every wrong key, never a value
+ */
+export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
+  const result = environmentSchema.safeParse(variables);
+  const problems = [
+    ...(result.error?.issues ?? []).map((issue) => `${String(issue.path[0])} ${issue.message}`),
+    ...findMissingNeighbours(variables),
+  ];
+  if (result.success && problems.length === 0) return Object.freeze(result.data);
+  throw new EnvironmentError(problems);
+}
+
+/** Rules between variables. They read the raw variables, so that one wrong value does not hide what else is missing. */
+function findMissingNeighbours(variables: NodeJS.ProcessEnv): string[] {
+  const isSet = (key: string) => (variables[key] ?? '') !== '';
+  const problems: string[] = [];
+  if (!isSet('AUTH_JWT_SECRET') && !isSet('AUTH_JWKS_URL')) {
+    problems.push('AUTH_JWT_SECRET or AUTH_JWKS_URL must be set: one of them verifies bearer tokens');
+  }
+  if (!isSet('S3_ENDPOINT')) return problems;
+  for (const key of ['S3_REGION', 'S3_BUCKET']) {
+    if (!isSet(key)) problems.push(`${key} must be set when S3_ENDPOINT is set`);
+  }
+  if (isSet('S3_ACCESS_KEY_ID') !== isSet('S3_SECRET_ACCESS_KEY')) {
+    const missing = isSet('S3_ACCESS_KEY_ID') ? 'S3_SECRET_ACCESS_KEY' : 'S3_ACCESS_KEY_ID';
+    problems.push(`${missing} must be set too; leave out both keys to use the SDK's own credential chain`);
+  }
+  if (isSet('S3_SESSION_TOKEN') && !isSet('S3_ACCESS_KEY_ID')) {
+    problems.push('S3_SESSION_TOKEN needs S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY');
+  }
+  return problems;
+}

@@ -1,0 +1,37 @@
+import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { PrismaPg } from '@prisma/adapter-pg';
+import { ENVIRONMENT, type Environment } from '../config/env.js';
+import { PrismaClient } from '../generated/prisma/client.js';
+import { toDatabaseError } from './database-error.js';
+
+/** A query that waits longer for a connection fails: callers hold sockets and leases of their own meanwhile. */
+const CONNECTION_TIMEOUT_MS = 5_000;
+
+function createClient(databaseUrl: string) {
+  const adapter = new PrismaPg({ connectionString: databaseUrl, connectionTimeoutMillis: CONNECTION_TIMEOUT_MS });
+  return new PrismaClient({ adapter }).$extends({
+    query: {
+      async $allOperations({ args, query }) {
+        try {
+          return await query(args);
+        } catch (error) {
+          throw toDatabaseError(error);
+        }
+      },
+    },
+  });
+}
+
+/** The one connection pool of the process. Connects with the first query and ends with the app. */
+@Injectable()
+export class PrismaService implements OnModuleDestroy {
+  readonly client: ReturnType<typeof createClient>;
+
+  constructor(@Inject(ENVIRONMENT) environment: Environment) {
+    this.client = createClient(environment.DATABASE_URL);
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.client.$disconnect();
+  }
+}

@@ -1,0 +1,139 @@
+import { Injectable } from '@nestjs/common';
+import type { FileTransferStatus, StorageFile } from '../generated/prisma/client.js';
+import { Prisma } from '../generated/prisma/client.js';
+import { PrismaService } from '../prisma/prisma.service.js';
+import { StorageError } from './storage.errors.js';
+
+export type { FileTransferStatus, StorageFile };
+
+/** A row by its id, seen only from its workspace. */
+export interface FileKey {
+  workspaceId: string;
+  id: string;
+}
+
+export interface NewStorageFile {
+  workspaceId: string;
+  type: string;
+  path: string;
+  bucket: string;
+  mimeType?: string;
+  /** Without query and userinfo: they hold secrets, and users read rows. */
+  sourceUrl?: string;
+}
+
+export interface ListFiles {
+  workspaceId: string;
+  /** `nextCursor` of the page before. */
+  cursor?: string;
+  /** Rows a page, 1 to 100. */
+  limit: number;
+  status?: FileTransferStatus;
+  type?: string;
+}
+
+export interface FilePage {
+  files: StorageFile[];
+  /** Absent on the last page. */
+  nextCursor?: string;
+}
+
+/** Rows of StorageFile, always within one workspace. Who moves a row from status to status is not decided here. */
+@Injectable()
+export class StorageFileRepository {
+  constructor(private readonly prisma: PrismaService) {}
+
+  /**
+   * Inserts a PENDING row. The path belongs to it until it is hard-deleted.
+   *
+   * @throws StorageError PATH_TAKEN, WORKSPACE_NOT_FOUND
+   */
+  async create(file: NewStorageFile): Promise<StorageFile> {
+    try {
+      return await this.prisma.client.storageFile.create({ data: file });
+    } catch (error) {
+      if (isPrismaError(error, 'P2002')) {
+        throw new StorageError('PATH_TAKEN', `path ${file.path} already belongs to another file`, { cause: error });
+      }
+      if (isPrismaError(error, 'P2003')) {
+        throw new StorageError('WORKSPACE_NOT_FOUND', `workspace ${file.workspaceId} does not exist`, { cause: error });
+      }
+      throw error;
+    }
+  }
+
+  /** Soft-deleted rows are found too: `deletedAt` says so. */
+  async findById({ workspaceId, id }: FileKey): Promise<StorageFile | null> {
+    return await this.prisma.client.storageFile.findFirst({ where: { workspaceId, id } });
+  }
+
+  async findByPath(place: { workspaceId: string; bucket: string; path: string }): Promise<StorageFile | null> {
+    return await this.prisma.client.storageFile.findFirst({ where: place });
+  }
+
+  /**
+   * One page of a workspace's living files, newest first.
+   *
+   * @throws StorageError INVALID_CURSOR
+   */
+  async list({ workspaceId, cursor, limit, status, type }: ListFiles): Promise<FilePage> {
+    const after = cursor === undefined ? undefined : parseCursor(cursor);
+    const files = await this.prisma.client.storageFile.findMany({
+      where: {
+        workspaceId,
+        deletedAt: null,
+        ...(status !== undefined ? { transferStatus: status } : {}),
+        ...(type !== undefined ? { type } : {}),
+        ...(after !== undefined
+          ? {
+              // The first bound alone is what the index can seek to; the second settles equal times.
+              createdAt: { lte: after.createdAt },
+              OR: [{ createdAt: { lt: after.createdAt } }, { id: { lt: after.id } }],
+            }
+          : {}),
+      },
+      orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
+      take: limit + 1,
+    });
+    const last = files.length > limit ? files[limit - 1] : undefined;
+    return { files: files.slice(0, limit), ...(last ? { nextCursor: formatCursor(last) } : {}) };
+  }
+
+  /** Hides the file; its object and path stay, so that it can be restored. Again on a deleted file: no change. */
+  async softDelete({ workspaceId, id }: FileKey): Promise<void> {
+    await this.prisma.client.storageFile.updateMany({
+      where: { workspaceId, id, deletedAt: null },
+      data: { deletedAt: new Date() },
+    });
+  }
+
+  /** Brings a soft-deleted file back; null when the workspace has no such file. */
+  async restore({ workspaceId, id }: FileKey): Promise<StorageFile | null> {
+    await this.prisma.client.storageFile.updateMany({ where: { workspaceId, id }, data: { deletedAt: null } });
+    return await this.findById({ workspaceId, id });
+  }
+
+  /** Removes the row and frees its path. Only after its object is gone: FileTransferService.deleteFile does both. */
+  async hardDelete({ workspaceId, id }: FileKey): Promise<void> {
+    await this.prisma.client.storageFile.deleteMany({ where: { workspaceId, id } });
+  }
+}
+
+function isPrismaError(error: unknown, code: string): boolean {
+  return error instanceof Prisma.PrismaClientKnownRequestError && error.code === code;
+}
+
+const CURSOR = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z)_([0-9a-f-]{36})$/;
+
+function formatCursor({ createdAt, id }: StorageFile): string {
+  return Buffer.from(`${createdAt.toISOString()}_${id}`).toString('base64url');
+}
+
+function parseCursor(cursor: string): { createdAt: Date; id: string } {
+  const [, createdAt = '', id = ''] = CURSOR.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
+  const date = new Date(createdAt);
+  if (Number.isNaN(date.getTime()) || !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) {
+    throw new StorageError('INVALID_CURSOR', 'cursor is not one that a list gave; start without it');
+  }
+  return { createdAt: date, id };
+}

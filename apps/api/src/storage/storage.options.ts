@@ -1,0 +1,107 @@
+import type { Environment } from '../config/env.js';
+import { ENVIRONMENT } from '../config/env.js';
+import type { AddressRange } from './source/address-guard.js';
+import { parseAddressRanges } from './source/address-guard.js';
+
+/** Default life of a presigned URL in seconds. */
+export const DEFAULT_URL_EXPIRY_SECONDS = 3_600;
+/** Longest life of a presigned URL that Signature Version 4 allows: seven days, in seconds. */
+export const MAX_URL_EXPIRY_SECONDS = 604_800;
+/** S3 user guide, "multipart upload limits": parts of one object. */
+export const MAX_PARTS = 10_000;
+
+/** What the store is and how it is spoken to. */
+export interface StoreOptions {
+  readonly endpoint: string;
+  /** Where browsers reach the store, when that differs from `endpoint`; only signing uses it. */
+  readonly publicEndpoint: string;
+  readonly region: string;
+  readonly bucket: string;
+  /** Buckets that calls may name, `bucket` included. */
+  readonly allowedBuckets: ReadonlySet<string>;
+  /** Absent: the SDK's own credential chain. */
+  readonly credentials?: {
+    readonly accessKeyId: string;
+    readonly secretAccessKey: string;
+    readonly sessionToken?: string;
+  };
+  readonly forcePathStyle: boolean;
+  readonly checksumMode: 'WHEN_REQUIRED' | 'WHEN_SUPPORTED';
+  readonly partSizeBytes: number;
+  /** Parts in flight of one upload. */
+  readonly queueSize: number;
+}
+
+/** What a source may be and how long it may take. */
+export interface SourceOptions {
+  readonly allowHttp: boolean;
+  readonly allowedAddresses: readonly AddressRange[];
+  readonly deniedAddresses: readonly AddressRange[];
+  readonly maxBytes: number;
+  readonly maxRedirects: number;
+  readonly headersTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+  readonly deadlineMs: number;
+}
+
+export interface StorageOptions {
+  readonly store: StoreOptions;
+  readonly source: SourceOptions;
+  /** Transfers that stream at once in this process; others wait as PENDING. */
+  readonly transferConcurrency: number;
+  readonly leaseMs: number;
+}
+
+/** Injection token of StorageOptions. */
+export const STORAGE_OPTIONS = Symbol('STORAGE_OPTIONS');
+
+export const storageOptionsProvider = {
+  provide: STORAGE_OPTIONS,
+  useFactory: toStorageOptions,
+  inject: [ENVIRONMENT],
+};
+
+/** The part of the environment that storage needs, frozen. Call it only where S3_ENDPOINT is set. */
+export function toStorageOptions(env: Environment): StorageOptions {
+  const { S3_ENDPOINT: endpoint = '', S3_REGION: region = '', S3_BUCKET: bucket = '' } = env;
+  const isAws = /(^|\.)amazonaws\.com(\.cn)?$/.test(new URL(endpoint).hostname);
+  return Object.freeze({
+    store: Object.freeze({
+      endpoint,
+      publicEndpoint: env.S3_PUBLIC_ENDPOINT ?? endpoint,
+      region,
+      bucket,
+      allowedBuckets: new Set([bucket, ...env.S3_ALLOWED_BUCKETS]),
+      ...(env.S3_ACCESS_KEY_ID !== undefined && env.S3_SECRET_ACCESS_KEY !== undefined
+        ? {
+            credentials: {
+              accessKeyId: env.S3_ACCESS_KEY_ID,
+              secretAccessKey: env.S3_SECRET_ACCESS_KEY,
+              ...(env.S3_SESSION_TOKEN !== undefined ? { sessionToken: env.S3_SESSION_TOKEN } : {}),
+            },
+          }
+        : {}),
+      // Bucket names as host names need wildcard DNS and TLS names, which few stores but AWS have.
+      forcePathStyle: env.S3_FORCE_PATH_STYLE ?? !isAws,
+      // The SDK's default checksums are refused or ignored by OpenStack Swift, Ceph 16 and others.
+      checksumMode:
+        (env.S3_CHECKSUM_MODE ?? (isAws ? 'when_supported' : 'when_required')) === 'when_supported'
+          ? 'WHEN_SUPPORTED'
+          : 'WHEN_REQUIRED',
+      partSizeBytes: env.S3_PART_SIZE_BYTES,
+      queueSize: env.S3_QUEUE_SIZE,
+    }),
+    source: Object.freeze({
+      allowHttp: env.SOURCE_ALLOW_HTTP,
+      allowedAddresses: parseAddressRanges(env.SOURCE_ALLOWED_ADDRESSES),
+      deniedAddresses: parseAddressRanges(env.SOURCE_DENIED_ADDRESSES),
+      maxBytes: env.SOURCE_MAX_BYTES,
+      maxRedirects: env.SOURCE_MAX_REDIRECTS,
+      headersTimeoutMs: env.SOURCE_HEADERS_TIMEOUT_MS,
+      stallTimeoutMs: env.SOURCE_STALL_TIMEOUT_MS,
+      deadlineMs: env.SOURCE_DEADLINE_SECONDS * 1_000,
+    }),
+    transferConcurrency: env.TRANSFER_CONCURRENCY,
+    leaseMs: env.TRANSFER_LEASE_SECONDS * 1_000,
+  } satisfies StorageOptions);
+}
