@@ -96,6 +96,9 @@ const environmentSchema = z.object({
   SOURCE_DEADLINE_SECONDS: withDefault(integer(1, 604_800), 86_400),
 });
 
+/** Names of all variables of the schema. */
+export const ENVIRONMENT_VARIABLES: readonly string[] = Object.keys(environmentSchema.shape);
+
 export type Environment = Readonly<z.output<typeof environmentSchema>>;
 
 /** Injection token of the checked variables. */
