@@ -1,4 +1,4 @@
-import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { ENVIRONMENT, type Environment } from '../config/env.js';
 import { PrismaClient } from '../generated/prisma/client.js';
@@ -24,14 +24,14 @@ function createClient(databaseUrl: string) {
 
 /** The one connection pool of the process. Connects with the first query and ends with the app. */
 @Injectable()
-export class PrismaService implements OnModuleDestroy {
+export class PrismaService implements OnApplicationShutdown {
   readonly client: ReturnType<typeof createClient>;
 
   constructor(@Inject(ENVIRONMENT) environment: Environment) {
     this.client = createClient(environment.DATABASE_URL);
   }
 
-  async onModuleDestroy(): Promise<void> {
+  async onApplicationShutdown(): Promise<void> {
     await this.client.$disconnect();
   }
 }

@@ -52,6 +52,33 @@ export function assertPathOfWorkspace(key: string, workspaceId: string): void {
   }
 }
 
+/** Names that browsers save under are cut by file systems at 255 bytes; 150 characters fit in any script but the rarest. */
+export const FILE_NAME_MAX_LENGTH = 150;
+
+/**
+ * Refuses a download name that could hide what it is: control, invisible and direction-changing characters, slashes.
+ *
+ * @throws StorageError INVALID_FILENAME
+ */
+export function assertFileName(filename: string): void {
+  const isValid =
+    filename.length >= 1 &&
+    filename.length <= FILE_NAME_MAX_LENGTH &&
+    filename.isWellFormed() &&
+    !FORBIDDEN_CHARACTER.test(filename) &&
+    !/[/\\]/.test(filename);
+  if (!isValid) {
+    throw new StorageError(
+      'INVALID_FILENAME',
+      `filename must be 1 to ${FILE_NAME_MAX_LENGTH} characters without slashes, control or invisible characters`,
+    );
+  }
+}
+
+export function isUuid(value: string): boolean {
+  return typeof value === 'string' && UUID.test(value);
+}
+
 function findBrokenRule(key: string): string | undefined {
   if (typeof key !== 'string') return 'must be a string';
   if (key === '') return 'must not be empty';
@@ -65,9 +92,9 @@ function findBrokenRule(key: string): string | undefined {
   }
   if (key !== key.normalize('NFC')) return 'is not in Unicode normal form C; normalise it with .normalize("NFC")';
   if (key.includes('\\')) return `holds a backslash at position ${key.indexOf('\\')}`;
-  const escape = /%[0-9a-f]{2}/i.exec(key);
-  if (escape !== null)
-    return `holds the percent escape ${escape[0]} at position ${escape.index}; give the plain character`;
+  const percentEscape = /%[0-9a-f]{2}/i.exec(key);
+  if (percentEscape !== null)
+    return `holds the percent escape ${percentEscape[0]} at position ${percentEscape.index}; give the plain character`;
   for (const segment of key.split('/')) {
     if (segment === '') return 'has an empty segment: no leading, trailing or double slash';
     if (/^\.+$/.test(segment)) return `has the segment "${segment}", which clients and proxies fold away`;

@@ -1,0 +1,51 @@
+import { GetObjectCommand } from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { Injectable } from '@nestjs/common';
+import { create as createContentDisposition } from 'content-disposition';
+import { StorageError } from '../storage.errors.js';
+import { MAX_URL_EXPIRY_SECONDS } from '../storage.options.js';
+import { S3Clients } from './s3-clients.js';
+
+export interface PresignGet {
+  bucket: string;
+  key: string;
+  /** Whole seconds, 1 to 604,800. */
+  expiresIn: number;
+  /** How a browser shall take the object; absent: as it is stored. */
+  disposition?: { type: 'inline' | 'attachment'; filename: string };
+  /** Content-Type of the answer instead of the stored one. */
+  contentType?: string;
+}
+
+export interface PresignedUrl {
+  url: string;
+  /** When the URL stops working: at the end of its life, or of the credentials that signed it. */
+  expiresAt: Date;
+}
+
+/** Signs GET requests by hand of the SDK: no request is made, the URL is computed from the keys. */
+@Injectable()
+export class Presigner {
+  constructor(private readonly clients: S3Clients) {}
+
+  /** @throws StorageError INVALID_EXPIRY */
+  async presignGet({ bucket, key, expiresIn, disposition, contentType }: PresignGet): Promise<PresignedUrl> {
+    if (!Number.isInteger(expiresIn) || expiresIn < 1 || expiresIn > MAX_URL_EXPIRY_SECONDS) {
+      throw new StorageError('INVALID_EXPIRY', `expiresIn must be 1 to ${MAX_URL_EXPIRY_SECONDS} whole seconds`);
+    }
+    // The SDK signs whatever it is given, the credentials' own end included: read both at one moment.
+    const signingDate = new Date();
+    const { expiration } = await this.clients.signing.config.credentials();
+    const command = new GetObjectCommand({
+      Bucket: bucket,
+      Key: key,
+      ...(disposition !== undefined
+        ? { ResponseContentDisposition: createContentDisposition(disposition.filename, { type: disposition.type }) }
+        : {}),
+      ...(contentType !== undefined ? { ResponseContentType: contentType } : {}),
+    });
+    const url = await getSignedUrl(this.clients.signing, command, { expiresIn, signingDate });
+    const end = signingDate.getTime() + expiresIn * 1_000;
+    return { url, expiresAt: new Date(Math.min(end, expiration?.getTime() ?? end)) };
+  }
+}

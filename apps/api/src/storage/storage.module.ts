@@ -1,0 +1,37 @@
+import { Module } from '@nestjs/common';
+import { PrismaModule } from '../prisma/prisma.module.js';
+import { FileTransferService } from './file-transfer.service.js';
+import { Presigner } from './s3/presigner.js';
+import { S3Clients } from './s3/s3-clients.js';
+import { S3Service } from './s3.service.js';
+import { SourceReader } from './source/source-reader.js';
+import { storageOptionsProvider } from './storage.options.js';
+import { StorageFileRepository } from './storage-file.repository.js';
+import { TransferRunner } from './transfer/transfer-runner.js';
+import { TransferStateRepository } from './transfer/transfer-state.repository.js';
+import { ObjectUploader } from './upload/object-uploader.js';
+
+/**
+ * Files in an S3-compatible bucket, tracked in PostgreSQL. Import it only where S3_ENDPOINT is set.
+ *
+ * FileTransferService   a URL into the bucket, a presigned URL out of it: what features call
+ * S3Service             the bucket alone: streams, presigned URLs, delete, head
+ * StorageFileRepository rows of StorageFile, always within one workspace
+ */
+@Module({
+  imports: [PrismaModule],
+  providers: [
+    storageOptionsProvider,
+    S3Clients,
+    Presigner,
+    ObjectUploader,
+    SourceReader,
+    TransferStateRepository,
+    TransferRunner,
+    S3Service,
+    FileTransferService,
+    StorageFileRepository,
+  ],
+  exports: [S3Service, FileTransferService, StorageFileRepository],
+})
+export class StorageModule {}

@@ -1,0 +1,181 @@
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { DatabaseUnavailableError } from '../../prisma/database-error.js';
+import { type OpenSource, SourceReader } from '../source/source-reader.js';
+import { describeTransferError, StorageError } from '../storage.errors.js';
+import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
+import { type LeftUpload, ObjectUploader, type UploadedObject } from '../upload/object-uploader.js';
+import { type Claim, TransferStateRepository } from './transfer-state.repository.js';
+
+/** Stored type of a file whose caller gave none: nothing a browser would show or run. */
+const UNKNOWN_TYPE = 'application/octet-stream';
+/** Renewals that fit into one lease: two may fail before it runs out. */
+const RENEWALS_PER_LEASE = 3;
+
+export interface TransferProgress {
+  /** Read from the source so far. */
+  bytes: number;
+  /** Announced by the source; null when it did not say. */
+  totalBytes: number | null;
+}
+
+export interface TransferJob {
+  bucket: string;
+  key: string;
+  url: URL;
+  mimeType: string | null;
+  onProgress?: (progress: TransferProgress) => void;
+}
+
+type StoredFile = UploadedObject & { sha256: string | null };
+
+/** Carries one claimed row from its source to DONE or FAILED. */
+@Injectable()
+export class TransferRunner {
+  private readonly logger = new Logger(TransferRunner.name);
+
+  constructor(
+    private readonly state: TransferStateRepository,
+    private readonly reader: SourceReader,
+    private readonly uploader: ObjectUploader,
+    @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
+  ) {}
+
+  /**
+   * Resolves after the row is DONE.
+   *
+   * Memory: that of one upload; the bytes are hashed and counted on their way.
+   * @throws the first error, after the clean-up and after the row is FAILED. TRANSFER_LOST and
+   * DatabaseUnavailableError leave the row to its next owner.
+   */
+  async run(claim: Claim, job: TransferJob, cancel: AbortSignal): Promise<void> {
+    const lease = this.keepLease(claim, cancel);
+    const left: { uploadId: string | null } = { uploadId: claim.uploadId };
+    try {
+      const stored = (await this.takeUp(claim, job, left)) ?? (await this.transfer(claim, job, left, lease.signal));
+      if (!(await this.state.markDone(claim, stored))) throw lost(claim);
+    } catch (error) {
+      await this.fail(claim, error, left.uploadId !== null);
+      throw error;
+    } finally {
+      lease.end();
+    }
+  }
+
+  /** Ends what the owner before left: a finished object is kept, parts are thrown away. */
+  private async takeUp(claim: Claim, job: TransferJob, left: { uploadId: string | null }): Promise<StoredFile | null> {
+    if (claim.uploadId === null) return null;
+    const upload: LeftUpload = { bucket: job.bucket, key: job.key, uploadId: claim.uploadId };
+    if (claim.completing && claim.size !== null) {
+      const tokenBefore = tokenOf({ ...claim, attempts: claim.attempts - 1 });
+      const object = await this.uploader.takeUpComplete(upload, tokenBefore, Number(claim.size));
+      if (object !== undefined) return { ...object, sha256: claim.sha256 };
+    } else if (!(await this.uploader.discardParts(upload))) {
+      throw new StorageError(
+        'UPLOAD_FAILED',
+        `parts of an earlier try of ${job.bucket}/${job.key} cannot be discarded`,
+      );
+    }
+    left.uploadId = null;
+    return null;
+  }
+
+  private async transfer(
+    claim: Claim,
+    job: TransferJob,
+    left: { uploadId: string | null },
+    signal: AbortSignal,
+  ): Promise<StoredFile> {
+    signal.throwIfAborted();
+    const source = await this.reader.open(job.url, signal);
+    const hash = createHash('sha256');
+    let sha256 = '';
+    const body = Readable.from(
+      observe(source, job, (chunk) => hash.update(chunk)),
+      { objectMode: false },
+    );
+    // A destroyed body waits for the read under way, and a stalled source never ends it.
+    body.once('close', () => void source.close());
+    const uploaded = await this.uploader.upload({
+      bucket: job.bucket,
+      key: job.key,
+      body,
+      contentType: job.mimeType ?? UNKNOWN_TYPE,
+      ...(source.contentEncoding !== null ? { contentEncoding: source.contentEncoding } : {}),
+      ...(source.contentLength !== null ? { expectedBytes: source.contentLength } : {}),
+      token: tokenOf(claim),
+      signal,
+      hooks: {
+        onUploadId: async (uploadId) => {
+          if (!(await this.state.setUpload(claim, uploadId))) throw lost(claim);
+          left.uploadId = uploadId;
+        },
+        beforeObject: async (size) => {
+          sha256 = hash.digest('hex');
+          if (!(await this.state.setCompleting(claim, { size, sha256 }))) throw lost(claim);
+        },
+        onDiscarded: () => {
+          left.uploadId = null;
+        },
+      },
+    });
+    return { ...uploaded, sha256 };
+  }
+
+  /** Writes FAILED, unless the row belongs to another or the database is away: then its next owner decides. */
+  private async fail(claim: Claim, error: unknown, keepUpload: boolean): Promise<void> {
+    if (error instanceof DatabaseUnavailableError) return;
+    if (error instanceof StorageError && error.code === 'TRANSFER_LOST') return;
+    if (!(error instanceof StorageError)) this.logger.error({ err: error, fileId: claim.id }, 'transfer failed');
+    try {
+      await this.state.markFailed(claim, { transferError: describeTransferError(error), keepUpload });
+    } catch (cause) {
+      // The transfer's own error is the one to report; the row is taken up when its lease has run out.
+      this.logger.error({ err: cause, fileId: claim.id }, 'the failed transfer could not be written down');
+    }
+  }
+
+  /** Renews the lease until `end`; its signal aborts when the lease is lost, the file deleted, or `cancel` says so. */
+  private keepLease(claim: Claim, cancel: AbortSignal): { signal: AbortSignal; end(): void } {
+    const { leaseMs } = this.options;
+    const stop = new AbortController();
+    let renewedAt = performance.now();
+    const renew = async () => {
+      try {
+        const asked = performance.now();
+        const outcome = await this.state.renew(claim, leaseMs);
+        if (outcome === 'lost') stop.abort(lost(claim));
+        if (outcome === 'deleted') stop.abort(new StorageError('TRANSFER_CANCELLED', 'the file was deleted'));
+        renewedAt = asked;
+      } catch (error) {
+        if (performance.now() - renewedAt > leaseMs * (1 - 1 / RENEWALS_PER_LEASE)) stop.abort(error);
+      }
+    };
+    const timer = setInterval(() => void renew(), leaseMs / RENEWALS_PER_LEASE);
+    return { signal: AbortSignal.any([cancel, stop.signal]), end: () => clearInterval(timer) };
+  }
+}
+
+/** Names one try of one file in the object's metadata. */
+function tokenOf({ id, attempts }: Pick<Claim, 'id' | 'attempts'>): string {
+  return `${id}.${attempts}`;
+}
+
+function lost({ id }: Claim): StorageError {
+  return new StorageError('TRANSFER_LOST', `transfer of file ${id} was taken over by another process`);
+}
+
+async function* observe(
+  source: OpenSource,
+  job: TransferJob,
+  onChunk: (chunk: Buffer) => void,
+): AsyncGenerator<Buffer> {
+  const progress: TransferProgress = { bytes: 0, totalBytes: source.contentLength };
+  for await (const chunk of source.body) {
+    onChunk(chunk);
+    progress.bytes += chunk.length;
+    job.onProgress?.({ ...progress });
+    yield chunk;
+  }
+}

@@ -1,0 +1,290 @@
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  AbortMultipartUploadCommand,
+  type CompletedPart,
+  CompleteMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListPartsCommand,
+  paginateListParts,
+} from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { S3Clients } from '../s3/s3-clients.js';
+import { isGone, isRefusal, toStoreError } from '../s3/s3-error.js';
+import { StorageError } from '../storage.errors.js';
+import { MAX_PARTS, STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
+import { contentHeaders } from './content-headers.js';
+import { type UploadHooks, UploadSession } from './upload-session.js';
+
+const MiB = 1024 * 1024;
+/** Metadata of the object that says which upload made it. Kept through multipart by every store that was tried. */
+const TOKEN_METADATA = 'transfer-token';
+/** Waits between looks at an upload whose Complete gave no clean answer, in ms; about half a minute in all. */
+const COMPLETE_RETRY_DELAYS_MS = [250, 500, 1_000, 2_000, 4_000, 8_000, 15_000];
+/** Parts that were in flight can land after an Abort (S3 API reference): look, and abort again. In ms. */
+const ABORT_RETRY_DELAYS_MS = [0, 100, 400, 1_600];
+
+export interface UploadRequest {
+  bucket: string;
+  key: string;
+  /** Read once. Destroyed with the error when the upload fails. */
+  body: Readable;
+  contentType: string;
+  contentEncoding?: string;
+  /** Unique to this upload: an object that carries it is ours, whoever else writes to the key. */
+  token: string;
+  /** Expected length in bytes, when known: it decides the part size and is not trusted for more. */
+  expectedBytes?: number;
+  hooks?: UploadHooks;
+  signal?: AbortSignal;
+}
+
+export interface UploadedObject {
+  /** Bytes read from the body, all of them proven to be in the object. */
+  size: number;
+  etag: string | null;
+}
+
+/** An upload that another process began, as its row tells. */
+export interface LeftUpload {
+  bucket: string;
+  key: string;
+  uploadId: string;
+}
+
+/**
+ * Streams a body into one object by lib-storage's Upload, and leaves either the whole object or nothing.
+ *
+ * Memory: about part size x (queue size + 1). Upload's own clean-up is off (`leavePartsOnError`), because it aborts
+ * after a failed Complete, which on Swift and Ceph destroys an object that HEAD still shows.
+ */
+@Injectable()
+export class ObjectUploader {
+  private readonly logger = new Logger(ObjectUploader.name);
+
+  constructor(
+    private readonly clients: S3Clients,
+    @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
+  ) {}
+
+  /**
+   * @throws StorageError of the first thing that went wrong, after the clean-up; the body's own error as it is;
+   * UPLOAD_OUTCOME_UNKNOWN when the store never said whether it put the object together
+   */
+  async upload(request: UploadRequest): Promise<UploadedObject> {
+    const session = new UploadSession(this.clients, request);
+    const { queueSize } = this.options.store;
+    const partSize = choosePartSize(this.options.store.partSizeBytes, request.expectedBytes);
+    const upload = new Upload({
+      client: session.asClient(),
+      params: {
+        Bucket: request.bucket,
+        Key: request.key,
+        Body: session.countedBody(partSize * MAX_PARTS),
+        Metadata: { [TOKEN_METADATA]: request.token },
+        ...contentHeaders(request.contentType, request.contentEncoding),
+      },
+      partSize,
+      queueSize,
+      leavePartsOnError: true,
+    });
+    try {
+      await upload.done();
+    } catch (error) {
+      session.fail(error);
+      await this.settleFailure(session, request);
+    } finally {
+      session.end();
+    }
+    return { size: session.bytes, etag: await this.prove(request, session.bytes) };
+  }
+
+  /**
+   * Says whether the object is there with this token and size, and readable at both ends. HEAD alone is no proof: two
+   * real stores go on showing an object whose bytes are gone.
+   *
+   * @returns the store's ETag, null where it gives none
+   * @throws StorageError UPLOAD_FAILED after the object, if it is ours, was removed
+   */
+  private async prove(request: UploadRequest, size: number): Promise<string | null> {
+    const found = await this.findOwnObject(request, request.token);
+    if (found?.size === size && (await this.isReadable(request, size))) return found.etag;
+    if (found !== undefined) await this.removeObject(request);
+    throw new StorageError(
+      'UPLOAD_FAILED',
+      `upload of ${request.bucket}/${request.key} failed: ${size} bytes were sent, and the store shows ${found === undefined ? 'no such object' : `${found.size} bytes, or cannot read them`}`,
+    );
+  }
+
+  /** Returns when the object turned out to be whole after all; throws the first error after the clean-up. */
+  private async settleFailure(session: UploadSession, request: UploadRequest): Promise<void> {
+    const place = { bucket: request.bucket, key: request.key };
+    const firstError = toUploadError(session.firstError, place);
+    const isFenced = session.isFenced;
+    if (isFenced) throw firstError;
+    const { uploadId } = session;
+    if (session.completion !== undefined && uploadId !== undefined) {
+      const { parts, error } = session.completion;
+      if (await this.settleComplete({ ...place, uploadId }, parts, error, request.token, session.bytes)) return;
+      await this.discardOwnParts({ ...place, uploadId }, request);
+    } else if (uploadId !== undefined) {
+      await this.discardOwnParts({ ...place, uploadId }, request);
+    } else if (session.isPutSent) {
+      // One PUT has no upload id: only the token tells whether it arrived in spite of the error.
+      const found = await this.findOwnObject(place, request.token).catch(() => undefined); // the first error counts
+      if (found?.size === session.bytes && session.isBodyRead && request.signal?.aborted !== true) return;
+      if (found !== undefined) await this.removeObject(place).catch((error) => this.warn('removing', place, error));
+    }
+    throw firstError;
+  }
+
+  /**
+   * Finds out what became of a Complete that gave no clean answer. Nothing is aborted meanwhile: once Complete may
+   * have been received, Abort and a second Complete can both destroy an object that HEAD already shows.
+   *
+   * @returns true when the object is whole, false when the store refused to make it
+   * @throws StorageError UPLOAD_OUTCOME_UNKNOWN
+   */
+  private async settleComplete(
+    upload: LeftUpload,
+    parts: CompletedPart[],
+    firstError: unknown,
+    token: string,
+    size: number,
+  ): Promise<boolean> {
+    let error = firstError;
+    for (const delay of COMPLETE_RETRY_DELAYS_MS) {
+      try {
+        const found = await this.findOwnObject(upload, token);
+        if (found?.size === size) return true;
+        if (isRefusal(error)) return false;
+        await sleep(delay);
+        if ((await this.findOwnObject(upload, token))?.size === size) return true;
+        await this.complete(upload, parts);
+        return true;
+      } catch (next) {
+        error = next;
+      }
+    }
+    throw new StorageError(
+      'UPLOAD_OUTCOME_UNKNOWN',
+      `the store did not say whether ${upload.bucket}/${upload.key} was put together; its parts are kept`,
+      { cause: error },
+    );
+  }
+
+  /**
+   * Takes up an upload whose owner died after it sent Complete, by the store's own list of its parts.
+   *
+   * @returns the object when it is whole; undefined when the store has neither the object nor its parts
+   * @throws StorageError UPLOAD_OUTCOME_UNKNOWN
+   */
+  async takeUpComplete(upload: LeftUpload, token: string, size: number): Promise<UploadedObject | undefined> {
+    const place = { ...upload, token };
+    let found = await this.findOwnObject(upload, token);
+    if (found?.size !== size) {
+      const parts = await this.listParts(upload);
+      if (parts.length === 0) return undefined;
+      if (!(await this.settleComplete(upload, parts, undefined, token, size))) return undefined;
+      found = await this.findOwnObject(upload, token);
+    }
+    if (found?.size !== size || !(await this.isReadable(place, size))) return undefined;
+    return { size, etag: found.etag };
+  }
+
+  /** Aborts until the store shows no part of the upload. Says false, and logs, when parts may be left. */
+  async discardParts(upload: LeftUpload): Promise<boolean> {
+    const params = { Bucket: upload.bucket, Key: upload.key, UploadId: upload.uploadId };
+    let lastError: unknown;
+    for (const delay of ABORT_RETRY_DELAYS_MS) {
+      try {
+        await sleep(delay);
+        await this.clients.control.send(new AbortMultipartUploadCommand(params)).catch(ignoreGone);
+        await this.clients.control.send(new ListPartsCommand({ ...params, MaxParts: 1 }));
+      } catch (error) {
+        if (isGone(error)) return true;
+        lastError = error;
+      }
+    }
+    this.warn('discarding the parts of', upload, lastError);
+    return false;
+  }
+
+  private async discardOwnParts(upload: LeftUpload, { hooks }: UploadRequest): Promise<void> {
+    if (await this.discardParts(upload)) hooks?.onDiscarded?.();
+  }
+
+  async removeObject({ bucket, key }: { bucket: string; key: string }): Promise<void> {
+    try {
+      await this.clients.control.send(new DeleteObjectCommand({ Bucket: bucket, Key: key })).catch(ignoreGone);
+    } catch (error) {
+      throw toStoreError(error, 'delete of', { bucket, key });
+    }
+  }
+
+  private async findOwnObject({ bucket, key }: { bucket: string; key: string }, token: string) {
+    try {
+      const head = await this.clients.control.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+      if (head.Metadata?.[TOKEN_METADATA] !== token) return undefined;
+      return { size: head.ContentLength ?? 0, etag: head.ETag?.replaceAll('"', '') || null };
+    } catch (error) {
+      if (isGone(error)) return undefined;
+      throw toStoreError(error, 'proof of', { bucket, key });
+    }
+  }
+
+  private async isReadable({ bucket, key }: { bucket: string; key: string }, size: number): Promise<boolean> {
+    if (size === 0) return true;
+    for (const position of new Set([0, size - 1])) {
+      const get = new GetObjectCommand({ Bucket: bucket, Key: key, Range: `bytes=${position}-${position}` });
+      try {
+        const bytes = await (await this.clients.control.send(get)).Body?.transformToByteArray();
+        if (bytes?.length !== 1) return false;
+      } catch (error) {
+        // 409 BrokenMPU (Swift) and 404 NoSuchKey (Ceph) are how destroyed bytes look under an object that HEAD shows.
+        if (isRefusal(error)) return false;
+        throw toStoreError(error, 'proof of', { bucket, key });
+      }
+    }
+    return true;
+  }
+
+  private async complete({ bucket, key, uploadId }: LeftUpload, parts: CompletedPart[]): Promise<void> {
+    const params = { Bucket: bucket, Key: key, UploadId: uploadId, MultipartUpload: { Parts: parts } };
+    await this.clients.control.send(new CompleteMultipartUploadCommand(params));
+  }
+
+  private async listParts({ bucket, key, uploadId }: LeftUpload): Promise<CompletedPart[]> {
+    const parts: CompletedPart[] = [];
+    try {
+      const params = { Bucket: bucket, Key: key, UploadId: uploadId };
+      for await (const page of paginateListParts({ client: this.clients.control }, params)) {
+        parts.push(...(page.Parts ?? []).map(({ PartNumber, ETag }) => ({ PartNumber, ETag })));
+      }
+    } catch (error) {
+      if (!isGone(error)) throw toStoreError(error, 'listing the parts of', { bucket, key });
+    }
+    return parts;
+  }
+
+  private warn(action: string, { bucket, key }: { bucket: string; key: string }, error: unknown): void {
+    this.logger.warn({ err: error, bucket, key }, `${action} ${bucket}/${key} failed; it must be done again`);
+  }
+}
+
+/** S3 takes 10,000 parts: a longer file needs larger ones, in whole MiB. */
+export function choosePartSize(partSizeBytes: number, expectedBytes = 0): number {
+  return Math.max(partSizeBytes, Math.ceil(expectedBytes / MAX_PARTS / MiB) * MiB);
+}
+
+function toUploadError(error: unknown, place: { bucket: string; key: string }): unknown {
+  const isOfStore = error instanceof Error && ('$metadata' in error || '$fault' in error || 'code' in error);
+  return isOfStore ? toStoreError(error, 'upload of', place) : error;
+}
+
+function ignoreGone(error: unknown): void {
+  if (!isGone(error)) throw error;
+}
