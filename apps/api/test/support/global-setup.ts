@@ -1,0 +1,33 @@
+// Jest's globalSetup: one PostgreSQL for the whole run, in a temporary folder, with a migrated database that
+// createTestDatabase() copies. The workers learn of it through the environment, which they inherit.
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type LocalPostgres, startPostgres } from '@s3-transfer/local-stack';
+import { applyMigrations } from '@s3-transfer/migrations';
+
+const TEMPLATE_NAME = 'migrated';
+const migrationsDir = fileURLToPath(new URL('../../../../prisma/migrations', import.meta.url));
+
+export default async function startTestServer(): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'api-tests-'));
+  let postgres: LocalPostgres | undefined;
+  const stop = async () => {
+    await postgres?.stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    // PostgreSQL refuses to run as root; the user that it runs as then has to pass through this folder.
+    await chmod(folder, 0o711);
+    postgres = await startPostgres({ dataDir: join(folder, 'postgres'), durable: false });
+    await applyMigrations({ databaseUrl: await postgres.createDatabase(TEMPLATE_NAME), migrationsDir });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  process.env.TEST_POSTGRES_URL = postgres.url;
+  process.env.TEST_TEMPLATE_DATABASE = TEMPLATE_NAME;
+  // Jest's process lives on to global-teardown.ts, which it loads apart from this file.
+  Object.assign(globalThis, { stopTestServer: stop });
+}
