@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -19,11 +19,15 @@ export async function readPostmaster(clusterDir: string): Promise<{ pid: number;
   return Number.isInteger(pid) && pid > 0 ? { pid, isReady: lines[STATUS_LINE]?.trim() === 'ready' } : undefined;
 }
 
-/** Whether `pid` is a postmaster on exactly this folder: after a crash the number may belong to any other program. */
+/**
+ * Whether `pid` is a postmaster on exactly this folder: after a crash the number may belong to any other program. Its
+ * working folder tells too, even when the folder was moved meanwhile, but not every container lets root read it.
+ */
 export async function isPostmasterOf(pid: number, clusterDir: string): Promise<boolean> {
   const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''); // the process is gone
   const words = commandLine.split('\0');
-  return path.basename(words[0] ?? '') === 'postgres' && words.includes(clusterDir);
+  if (path.basename(words[0] ?? '') !== 'postgres') return false;
+  return words.includes(clusterDir) || (await readlink(`/proc/${pid}/cwd`).catch(() => undefined)) === clusterDir;
 }
 
 /** Ends a postmaster and what it started: politely, then at once, then by force. Returns when all of them are gone. */

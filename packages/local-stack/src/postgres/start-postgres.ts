@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { open, readFile, rename } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, escapeIdentifier } from 'pg';
 import { claimFolder, type FolderClaim } from '../folder-claim.js';
@@ -66,11 +67,13 @@ export async function startPostgres(options: PostgresOptions): Promise<LocalPost
   }
 }
 
+/** A killed run leaves its server running, or, after a power cut, a postmaster.pid whose number may be anybody's by now. */
 async function stopLeftOver(folder: ClusterFolder): Promise<void> {
   const leftOver = await readPostmaster(folder.cluster);
-  if (leftOver && (await isPostmasterOf(leftOver.pid, folder.cluster))) {
-    await shutDownCluster(leftOver.pid, folder.cluster);
-  }
+  if (!leftOver) return;
+  if (await isPostmasterOf(leftOver.pid, folder.cluster)) await shutDownCluster(leftOver.pid, folder.cluster);
+  // PostgreSQL would not start while any process of its user has that number.
+  await rm(path.join(folder.cluster, 'postmaster.pid'), { force: true });
 }
 
 class RunningPostgres implements LocalPostgres {
