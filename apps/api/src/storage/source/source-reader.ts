@@ -161,13 +161,14 @@ interface Surplus {
 
 /**
  * A body is cut at its Content-Length, so a source that announced too little would silently give half a file. What
- * comes after the end reaches undici as bytes that belong to no request: it drops the connection with a parser error.
+ * comes after the end reaches undici as bytes that belong to no request: it then drops the connection as "bad
+ * response" (lib/dispatcher/client-h1.js, onMessageBegin), and says so with no code of its own.
  */
 function watchForSurplus(agent: Agent): Surplus {
   let wasSeen = false;
   const seen = new Promise<void>((resolve) => {
     agent.on('disconnect', (_origin, _targets, error) => {
-      wasSeen ||= error instanceof errors.HTTPParserError;
+      wasSeen ||= error instanceof errors.HTTPParserError || error.message === 'bad response';
       resolve();
     });
   });
