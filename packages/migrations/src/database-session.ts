@@ -38,9 +38,9 @@ function describe(databaseUrl: string): string {
   return `${host}${pathname}`;
 }
 
-/** Node puts several refused addresses of one name into an AggregateError with an empty message. */
 function reasonOf(cause: unknown): string {
   if (cause instanceof DatabaseError) return `${cause.message} (SQLSTATE ${cause.code})`;
-  if (cause instanceof AggregateError) return cause.errors.map(reasonOf).join('; ');
-  return cause instanceof Error ? cause.message : String(cause);
+  const { message, errors = [] } = cause as { message?: string; errors?: unknown[] };
+  // Node puts the refused addresses of one name into an AggregateError with an empty message.
+  return errors.length > 0 ? errors.map(reasonOf).join('; ') : (message ?? String(cause));
 }

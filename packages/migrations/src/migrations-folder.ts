@@ -7,8 +7,8 @@ const SCRIPT_FILE = 'migration.sql';
 
 /**
  * Reads a folder of migrations as `prisma migrate` lays it out: one folder each, in the order of their names, with a
- * migration.sql. A folder without that file is told to the engine, which names it in its error.
- * @throws Error when the folder cannot be read.
+ * migration.sql.
+ * @throws Error when the folder cannot be read, or one in it has no migration.sql.
  */
 export async function readMigrations(migrationsDir: string): Promise<MigrationList> {
   const baseDir = path.resolve(migrationsDir);
@@ -28,11 +28,8 @@ export async function readMigrations(migrationsDir: string): Promise<MigrationLi
 }
 
 async function readMigration(baseDir: string, name: string): Promise<MigrationDirectory> {
-  try {
-    const value = await readFile(path.join(baseDir, name, SCRIPT_FILE), 'utf8');
-    return { path: name, migrationFile: { path: SCRIPT_FILE, content: { tag: 'ok', value } } };
-  } catch (error) {
-    const value = error instanceof Error ? error.message : String(error);
-    return { path: name, migrationFile: { path: SCRIPT_FILE, content: { tag: 'error', value } } };
-  }
+  const value = await readFile(path.join(baseDir, name, SCRIPT_FILE), 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new Error(`migration ${name} has no readable ${SCRIPT_FILE}: ${cause.code ?? cause.message}`, { cause });
+  });
+  return { path: name, migrationFile: { path: SCRIPT_FILE, content: { tag: 'ok', value } } };
 }

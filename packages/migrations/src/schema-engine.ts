@@ -63,11 +63,23 @@ export async function withSchemaEngine<T>(pool: Pool, work: (engine: bindings.Sc
 async function loadEngine(): Promise<void> {
   const entry = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm');
   const bytes = await readFile(path.join(path.dirname(entry), 'schema_engine_bg.wasm'));
-  const { instance } = await WebAssembly.instantiate(bytes, { './schema_engine_bg.js': { ...bindings } });
+  const { instance } = await WebAssembly.instantiate(bytes, {
+    './schema_engine_bg.js': { ...bindings, ...timersThatLetTheProcessEnd() },
+  });
   bindings.__wbg_set_wasm(instance.exports);
   const start = instance.exports.__wbindgen_start;
   if (typeof start !== 'function') throw new Error('@prisma/schema-engine-wasm has no start function');
   start();
+}
+
+/**
+ * The engine waits up to 10 s for its lock and never clears that timer, so that a process which is done would linger. The
+ * name of the imported function ends in a hash that changes with the version.
+ */
+function timersThatLetTheProcessEnd(): Record<string, object> {
+  const setTimer = (callback: () => void, delayMs: number) => setTimeout(callback, delayMs).unref();
+  const names = Object.keys(bindings).filter((name) => name.startsWith('__wbg_setTimeout_'));
+  return Object.fromEntries(names.map((name) => [name, setTimer]));
 }
 
 /** Cuts off the trace of Rust functions, which begins with a line "   0: name". */
