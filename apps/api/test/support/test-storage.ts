@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto';
+import { CreateMultipartUploadCommand, UploadPartCommand } from '@aws-sdk/client-s3';
+import { ConfigModule } from '@nestjs/config';
+import { Test } from '@nestjs/testing';
+import { ENVIRONMENT, readEnvironment } from '../../src/config/env.js';
+import { EnvironmentModule } from '../../src/config/env.module.js';
+import { FileTransferService } from '../../src/storage/file-transfer.service.js';
+import { S3Service } from '../../src/storage/s3.service.js';
+import { StorageModule } from '../../src/storage/storage.module.js';
+import { StorageFileRepository } from '../../src/storage/storage-file.repository.js';
+import { createTestDatabase, type TestDatabase } from './test-database.js';
+import { startTestStore, type TestStore } from './test-store.js';
+import { TEST_JWT_SECRET } from './test-token.js';
+
+export interface TestStorage {
+  readonly database: TestDatabase;
+  readonly bucket: string;
+  readonly transfers: FileTransferService;
+  readonly s3: S3Service;
+  readonly files: StorageFileRepository;
+  readonly store: TestStore;
+  /** Begins a multipart upload with one part, as an owner that died leaves it. */
+  beginUpload(path: string): Promise<string>;
+  /** A TRANSFERRING row whose lease ran out. */
+  insertAbandoned(row: {
+    workspaceId: string;
+    path: string;
+    sourceUrl: string;
+    uploadId: string | null;
+  }): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/**
+ * StorageModule on a database and a store of its own, with small parts, short limits and sources allowed on loopback.
+ */
+export async function startTestStorage(variables: Record<string, string> = {}): Promise<TestStorage> {
+  const database = await createTestDatabase();
+  const store = await startTestStore();
+  const environment = readEnvironment({
+    DATABASE_URL: database.url,
+    AUTH_JWT_SECRET: TEST_JWT_SECRET,
+    ...store.variables,
+    S3_PART_SIZE_BYTES: String(5 * 1024 * 1024),
+    SOURCE_ALLOWED_ADDRESSES: '127.0.0.1/32',
+    SOURCE_HEADERS_TIMEOUT_MS: '1000',
+    SOURCE_STALL_TIMEOUT_MS: '1000',
+    TRANSFER_LEASE_SECONDS: '3',
+    ...variables,
+  });
+  const app = await Test.createTestingModule({ imports: [ConfigModule.forRoot(), EnvironmentModule, StorageModule] })
+    .overrideProvider(ENVIRONMENT)
+    .useValue(environment)
+    .compile();
+  await app.init();
+  const bucket = store.variables.S3_BUCKET;
+  const client = store.createClient();
+  return {
+    database,
+    bucket,
+    transfers: app.get(FileTransferService),
+    s3: app.get(S3Service),
+    files: app.get(StorageFileRepository),
+    store,
+    async beginUpload(path) {
+      const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: path }));
+      await client.send(
+        new UploadPartCommand({ Bucket: bucket, Key: path, UploadId, PartNumber: 1, Body: Buffer.from('x') }),
+      );
+      return UploadId ?? '';
+    },
+    async insertAbandoned({ workspaceId, path, sourceUrl, uploadId }) {
+      const id = randomUUID();
+      await database.query(
+        `INSERT INTO core_storage_file
+           (id, workspace_id, type, path, bucket, source_url, transfer_status, attempts, lease_token, lease_until, upload_id)
+         VALUES ($1, $2, 'recording-video', $3, $4, $5, 'TRANSFERRING', 1, gen_random_uuid(), now() - interval '1 second', $6)`,
+        [id, workspaceId, path, bucket, sourceUrl, uploadId],
+      );
+      return id;
+    },
+    async stop() {
+      client.destroy();
+      await app.close();
+      await store.stop();
+      await database.drop();
+    },
+  };
+}
