@@ -1,17 +1,14 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Client } from 'pg';
 import { type LocalPostgres, startPostgres } from '../src/index.js';
 import { processesWith } from './running-processes.js';
 
-const HOLDER = fileURLToPath(new URL('./fixtures/hold-postgres.mjs', import.meta.url));
 const isRoot = process.getuid?.() === 0;
 
 async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
@@ -125,6 +122,12 @@ describe('startPostgres', () => {
     expect(await query(postgres.url, 'SELECT id FROM kept')).toEqual([{ id: 1 }]);
   });
 
+  it('is not started again once it has let go of its folder', async () => {
+    await Promise.all([postgres.stop(), postgres.stop()]);
+    await expect(postgres.restart()).rejects.toThrow('call startPostgres again');
+    postgres = await start();
+  });
+
   it('takes the wished port, and another one when that is taken', async () => {
     const blocker = createServer().listen(0, '127.0.0.1');
     await once(blocker, 'listening');
@@ -173,42 +176,6 @@ describe('startPostgres', () => {
     await expect(start()).rejects.toThrow(`${file} is missing: put it back, or remove ${dataDir}`);
     await writeFile(file, password, { mode: 0o600 });
     postgres = await start();
-  });
-
-  describe('in a process of its own', () => {
-    let holder: ChildProcess;
-    let lines: AsyncIterator<string>;
-    const nextLine = async () => (await lines.next()).value;
-
-    beforeAll(async () => {
-      await postgres.stop();
-      holder = spawn(process.execPath, [HOLDER, dataDir], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
-      if (!holder.stdout) throw new Error('no pipe');
-      lines = createInterface(holder.stdout)[Symbol.asyncIterator]();
-      await nextLine();
-    });
-
-    afterAll(() => {
-      holder.kill('SIGKILL');
-    });
-
-    it('does not hear the Ctrl-C of the terminal', async () => {
-      if (!holder.pid) throw new Error('no process');
-      process.kill(-holder.pid, 'SIGINT');
-      expect(await nextLine()).toBe('SIGINT');
-      expect(await query(postgres.url, 'SELECT id FROM kept')).toEqual([{ id: 1 }]);
-    });
-
-    it('is stopped and started anew after kill -9 of its parent', async () => {
-      const [before] = await query(postgres.url, 'SELECT pg_postmaster_start_time() AS started');
-      const gone = once(holder, 'exit');
-      holder.kill('SIGKILL');
-      await gone;
-      postgres = await start();
-      const [after] = await query(postgres.url, 'SELECT pg_postmaster_start_time() AS started');
-      expect(after?.started).not.toEqual(before?.started);
-      expect(await query(postgres.url, 'SELECT id FROM kept')).toEqual([{ id: 1 }]);
-    });
   });
 });
 

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, chown, lstat, mkdir, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { makeDataFolder } from '../data-folder.js';
 import { keep, readKept } from '../kept-file.js';
 import type { PostgresBinaries } from './binaries.js';
 import { assertReachable } from './reachability.js';
@@ -36,7 +37,7 @@ export async function prepareClusterFolder(dataDir: string, binaries: PostgresBi
     await assertReachable(binaries.root, account);
     await assertReachable(path.dirname(path.resolve(dataDir)), account);
   }
-  await makeFolder(path.resolve(dataDir));
+  await makeDataFolder(dataDir);
   const root = await realpath(dataDir);
   await assertOwnFolder(root);
   if (account) {
@@ -118,13 +119,6 @@ async function runInitdb(initdb: string, account: ServerAccount | undefined, arg
   });
   const [code, signalName] = await once(child, 'close');
   if (code !== 0) throw new Error(`initdb failed (${signalName ?? `exit code ${code}`}): ${complaint.trim()}`);
-}
-
-/** Makes a folder; the parents that it has to make can be passed through whatever the umask. */
-async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true });
-  if (!first) return;
-  for (let made = folder; made.length >= first.length; made = path.dirname(made)) await chmod(made, PASS_THROUGH);
 }
 
 async function assertOwnFolder(root: string): Promise<void> {

@@ -38,7 +38,7 @@ export interface LocalPostgres {
   stop(): Promise<void>;
   /** kill -9 of every process of the server, for crash tests. */
   kill(): Promise<void>;
-  /** Starts again on the same port with the same data; stops first when it still runs. */
+  /** Starts again on the same port with the same data; ends the server first when it still runs. Not after `stop`. */
   restart(): Promise<void>;
 }
 
@@ -77,6 +77,8 @@ async function stopLeftOver(folder: ClusterFolder): Promise<void> {
 }
 
 class RunningPostgres implements LocalPostgres {
+  private stopping: Promise<void> | undefined;
+
   constructor(
     private readonly server: PostgresServer,
     private readonly claim: FolderClaim,
@@ -100,9 +102,10 @@ class RunningPostgres implements LocalPostgres {
     return this.urlOf(name);
   }
 
-  async stop(): Promise<void> {
-    await this.server.stop();
-    await this.claim.release();
+  stop(): Promise<void> {
+    // The folder is let go only when the server is gone, however many callers ask.
+    this.stopping ??= this.server.stop().finally(() => this.claim.release());
+    return this.stopping;
   }
 
   kill(): Promise<void> {
@@ -110,6 +113,7 @@ class RunningPostgres implements LocalPostgres {
   }
 
   async restart(): Promise<void> {
+    if (this.stopping) throw new Error('this PostgreSQL was stopped and its folder let go: call startPostgres again');
     await this.server.stop();
     const port = await this.server.start([this.port]);
     if (port === this.port) return;
