@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { FileTransferStatus, StorageFile } from '../generated/prisma/client.js';
 import { Prisma } from '../generated/prisma/client.js';
+import { afterPosition, formatCursor, parseCursor } from '../prisma/page-cursor.js';
 import { PrismaService } from '../prisma/prisma.service.js';
 import { StorageError } from './storage.errors.js';
 
@@ -30,6 +31,13 @@ export interface ListFiles {
   limit: number;
   status?: FileTransferStatus;
   type?: string;
+}
+
+export interface FilePlaces {
+  workspaceId: string;
+  bucket: string;
+  ids: readonly string[];
+  paths: readonly string[];
 }
 
 export interface FilePage {
@@ -71,6 +79,14 @@ export class StorageFileRepository {
     return await this.prisma.client.storageFile.findFirst({ where: place });
   }
 
+  /** The workspace's files that have one of these ids, or one of these paths in `bucket`; soft-deleted ones too. */
+  async findByIdsOrPaths(places: FilePlaces): Promise<StorageFile[]> {
+    const { workspaceId, bucket, ids, paths } = places;
+    return await this.prisma.client.storageFile.findMany({
+      where: { workspaceId, OR: [{ id: { in: [...ids] } }, { bucket, path: { in: [...paths] } }] },
+    });
+  }
+
   /**
    * One page of a workspace's living files, newest first.
    *
@@ -78,19 +94,16 @@ export class StorageFileRepository {
    */
   async list({ workspaceId, cursor, limit, status, type }: ListFiles): Promise<FilePage> {
     const after = cursor === undefined ? undefined : parseCursor(cursor);
+    if (cursor !== undefined && after === undefined) {
+      throw new StorageError('INVALID_CURSOR', 'cursor is not one that a list gave; start without it');
+    }
     const files = await this.prisma.client.storageFile.findMany({
       where: {
         workspaceId,
         deletedAt: null,
         ...(status !== undefined ? { transferStatus: status } : {}),
         ...(type !== undefined ? { type } : {}),
-        ...(after !== undefined
-          ? {
-              // The first bound alone is what the index can seek to; the second settles equal times.
-              createdAt: { lte: after.createdAt },
-              OR: [{ createdAt: { lt: after.createdAt } }, { id: { lt: after.id } }],
-            }
-          : {}),
+        ...(after !== undefined ? afterPosition(after) : {}),
       },
       orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
       take: limit + 1,
@@ -121,19 +134,4 @@ export class StorageFileRepository {
 
 function isPrismaError(error: unknown, code: string): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === code;
-}
-
-const CURSOR = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z)_([0-9a-f-]{36})$/;
-
-function formatCursor({ createdAt, id }: StorageFile): string {
-  return Buffer.from(`${createdAt.toISOString()}_${id}`).toString('base64url');
-}
-
-function parseCursor(cursor: string): { createdAt: Date; id: string } {
-  const [, createdAt = '', id = ''] = CURSOR.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
-  const date = new Date(createdAt);
-  if (Number.isNaN(date.getTime()) || !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) {
-    throw new StorageError('INVALID_CURSOR', 'cursor is not one that a list gave; start without it');
-  }
-  return { createdAt: date, id };
 }
