@@ -1,0 +1,140 @@
+import { STATUS_CODES } from 'node:http';
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Injectable, Logger } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { DatabaseUnavailableError } from '../prisma/database-error.js';
+import { StorageError, type StorageErrorCode } from '../storage/storage.errors.js';
+import { HttpProblem, type Problem } from './http-problem.js';
+import { redactSecrets } from './redact-secrets.js';
+
+/** Seconds after which a client may try again when a server behind this one is away. */
+const RETRY_AFTER_SECONDS = '5';
+
+interface Answer extends Pick<Problem, 'status' | 'code' | 'detail' | 'errors'> {
+  headers?: Record<string, string>;
+}
+
+/** Answers every error of every route, Fastify's own included, as application/problem+json (RFC 9457). */
+@Catch()
+@Injectable()
+export class StorageErrorFilter implements ExceptionFilter {
+  private readonly logger = new Logger(StorageErrorFilter.name);
+
+  constructor(private readonly adapterHost: HttpAdapterHost) {}
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    const request = http.getRequest<{ id: string; url: string; originalUrl?: string }>();
+    const { status, code, detail, errors, headers } = toAnswer(error);
+    if (status >= 500) this.logger.error({ err: error, code, requestId: request.id, msg: 'request failed' });
+    const { httpAdapter } = this.adapterHost;
+    const response = http.getResponse();
+    if (httpAdapter.isHeadersSent(response)) return; // The answer is under way: it can only be cut, and Fastify does.
+    const problem: Problem = {
+      type: 'about:blank',
+      title: STATUS_CODES[status] ?? 'Error',
+      status,
+      ...(detail !== undefined ? { detail: redactSecrets(detail) } : {}),
+      instance: (request.originalUrl ?? request.url).split('?', 1)[0] ?? '/',
+      code,
+      requestId: request.id,
+      ...(errors !== undefined ? { errors } : {}),
+    };
+    const allHeaders = {
+      'content-type': 'application/problem+json; charset=utf-8',
+      'cache-control': 'no-store',
+      // Set here too: Fastify answers a malformed URL before any hook runs.
+      'x-request-id': request.id,
+      ...(status === 503 ? { 'retry-after': RETRY_AFTER_SECONDS } : {}),
+      ...headers,
+    };
+    for (const [name, value] of Object.entries(allHeaders)) httpAdapter.setHeader(response, name, value);
+    httpAdapter.reply(response, JSON.stringify(problem), status);
+  }
+}
+
+function toAnswer(error: unknown): Answer {
+  if (error instanceof HttpProblem) {
+    const { code, detail, errors, headers } = error;
+    return { status: error.getStatus(), code, detail, errors, headers };
+  }
+  if (error instanceof StorageError) {
+    return { status: toStatus(error.code), code: error.code, detail: error.message };
+  }
+  if (error instanceof DatabaseUnavailableError) {
+    return { status: 503, code: error.code, detail: 'the database cannot be reached; try again later' };
+  }
+  if (error instanceof HttpException && error.getStatus() < 500) return toHttpAnswer(error);
+  return { status: 500, code: 'INTERNAL' };
+}
+
+/** What Nest and Fastify refuse by themselves: routes, bodies, content types, URLs. */
+function toHttpAnswer(error: HttpException): Answer {
+  const status = error.getStatus();
+  switch (status) {
+    case 404:
+      // Nest's own text repeats the URL with its query.
+      return { status, code: 'ROUTE_NOT_FOUND', detail: 'there is no such route' };
+    case 413:
+      return { status, code: 'BODY_TOO_LARGE', detail: error.message };
+    case 415:
+      return { status, code: 'UNSUPPORTED_MEDIA_TYPE', detail: 'bodies must be application/json' };
+    case 400:
+      return { status, code: 'MALFORMED_REQUEST', detail: error.message };
+    default:
+      return { status, code: `HTTP_${status}`, detail: error.message };
+  }
+}
+
+function toStatus(code: StorageErrorCode): number {
+  switch (code) {
+    case 'INVALID_PATH':
+    case 'INVALID_TYPE':
+    case 'INVALID_MIME_TYPE':
+    case 'INVALID_EXPIRY':
+    case 'INVALID_FILENAME':
+    case 'INVALID_CURSOR':
+    case 'BUCKET_NOT_ALLOWED':
+    case 'SOURCE_URL_INVALID':
+      return 400;
+    case 'WORKSPACE_NOT_FOUND':
+    case 'FILE_NOT_FOUND':
+    case 'OBJECT_NOT_FOUND':
+      return 404;
+    case 'FILE_NOT_READY':
+    case 'FILE_DELETED':
+    case 'FILE_BUSY':
+    case 'PATH_TAKEN':
+    case 'TRANSFER_CANCELLED':
+    case 'TRANSFER_LOST':
+      return 409;
+    // The caller named a source that cannot be taken, whoever asks and however often.
+    case 'SOURCE_ADDRESS_BLOCKED':
+    case 'SOURCE_EMPTY':
+    case 'SOURCE_TOO_LARGE':
+      return 422;
+    case 'SOURCE_UNREACHABLE':
+    case 'SOURCE_STATUS':
+    case 'SOURCE_REDIRECT':
+    case 'SOURCE_TRUNCATED':
+    case 'SOURCE_LENGTH_UNPROVEN':
+    case 'SOURCE_PROTOCOL':
+    case 'BUCKET_NOT_FOUND':
+    case 'STORE_ACCESS_DENIED':
+    case 'UPLOAD_FAILED':
+    case 'UPLOAD_OUTCOME_UNKNOWN':
+    case 'CORS_UNSUPPORTED':
+      return 502;
+    case 'SOURCE_TIMEOUT':
+      return 504;
+    case 'STORE_UNREACHABLE':
+    case 'DATABASE_UNAVAILABLE':
+    case 'STORAGE_OFF':
+      return 503;
+    default:
+      return assertNever(code);
+  }
+}
+
+function assertNever(code: never): never {
+  throw new Error(`no HTTP status is decided for ${String(code)}`);
+}
