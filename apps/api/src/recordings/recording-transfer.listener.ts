@@ -1,0 +1,35 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { OnEvent } from '@nestjs/event-emitter';
+import { FileTransferService } from '../storage/file-transfer.service.js';
+import { RecordingRepository } from './recording.repository.js';
+import { videoPathOf } from './recording-videos.service.js';
+
+/** Brings the video of a recording into the bucket as soon as the recording is ready. */
+@Injectable()
+export class RecordingTransferListener {
+  private readonly logger = new Logger(RecordingTransferListener.name);
+
+  constructor(
+    private readonly fileTransferService: FileTransferService,
+    private readonly recordingRepository: RecordingRepository,
+  ) {}
+
+  /** Never throws: nobody waits for it. The row says what came of it, and the same event may be sent again. */
+  @OnEvent('recording.ready')
+  async handleRecordingReady(event: { recordingId: string }): Promise<void> {
+    try {
+      const recording = await this.recordingRepository.findById(event.recordingId);
+      const storageFile = await this.fileTransferService.createAndTransfer({
+        sourceUrl: recording.externalVideoUrl,
+        workspaceId: recording.workspaceId,
+        path: videoPathOf(recording),
+        type: 'recording-video',
+        mimeType: 'video/mp4',
+      });
+      await this.recordingRepository.update(recording.id, { videoFileId: storageFile.id });
+      this.logger.log(`Video transferred: ${recording.id}`);
+    } catch (error) {
+      this.logger.error(`Transfer failed: ${event.recordingId}`, error);
+    }
+  }
+}
