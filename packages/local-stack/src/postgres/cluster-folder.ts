@@ -39,7 +39,6 @@ export async function prepareClusterFolder(dataDir: string, binaries: PostgresBi
   }
   await makeDataFolder(dataDir);
   const root = await realpath(dataDir);
-  await assertOwnFolder(root);
   if (account) {
     await chmod(root, PASS_THROUGH);
     await assertReachable(root, account);
@@ -119,15 +118,6 @@ async function runInitdb(initdb: string, account: ServerAccount | undefined, arg
   });
   const [code, signalName] = await once(child, 'close');
   if (code !== 0) throw new Error(`initdb failed (${signalName ?? `exit code ${code}`}): ${complaint.trim()}`);
-}
-
-async function assertOwnFolder(root: string): Promise<void> {
-  const self = process.getuid?.();
-  const { uid } = await lstat(root);
-  if (self === undefined || self === 0 || uid === self) return;
-  throw new Error(
-    `${root} belongs to another user (id ${uid}), as after a run by root: remove it, or give another data folder`,
-  );
 }
 
 async function exists(target: string): Promise<boolean> {

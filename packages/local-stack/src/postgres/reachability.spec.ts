@@ -14,14 +14,14 @@ describe('assertReachable', () => {
     base = await mkdtemp(path.join(tmpdir(), 'reach-'));
     await chmod(base, 0o755);
     closed = path.join(base, 'closed');
-    await mkdir(path.join(closed, 'clone'), { recursive: true });
+    await mkdir(closed);
   });
 
   afterAll(() => rm(base, { recursive: true }));
 
   it('names the folder that is closed, in one line, with the ways out', async () => {
     await chmod(closed, 0o700);
-    const failure = assertReachable(path.join(closed, 'clone', 'not-there-yet'), STRANGER);
+    const failure = assertReachable(path.join(closed, 'not-there-yet'), STRANGER);
     await expect(failure).rejects.toThrow(
       `the folder ${closed} is closed to the user "postgres" that the embedded PostgreSQL runs as when started by root: ` +
         `run "chmod o+x ${closed}", or clone elsewhere, or run as a normal user, or set DATABASE_URL`,
@@ -30,7 +30,7 @@ describe('assertReachable', () => {
 
   it('asks for the right to pass through, not to list', async () => {
     await chmod(closed, 0o711);
-    await expect(assertReachable(path.join(closed, 'clone'), STRANGER)).resolves.toBeUndefined();
+    await expect(assertReachable(path.join(closed, 'not-there-yet'), STRANGER)).resolves.toBeUndefined();
   });
 
   it('goes by the rights of the owner, or else of the group', async () => {
