@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { SignatureVerifier } from './auth/sigv4.js';
 import { S3Error, systemErrorCode } from './errors.js';
+import { isHeaderValue } from './http/header-value.js';
 import { RequestBody } from './http/request-body.js';
 import { parseRequestTarget, type RequestTarget } from './http/request-target.js';
 import { drainRequest } from './http/unread-body.js';
@@ -143,7 +144,7 @@ class RequestRun {
     try {
       await this.#dispatch();
     } catch (error) {
-      await this.#answerError(error);
+      await this.#answerError(error).catch(() => this.response.destroy()); // Nothing more can be said on this connection.
     }
   }
 
@@ -168,9 +169,11 @@ class RequestRun {
     }
     adoptQueryHeaders(request, target);
     const isCopy = request.headers['x-amz-copy-source'] !== undefined;
-    const operation = operationOf(request.method ?? '', target, isCopy);
-    const body = new RequestBody(request, signature, () => this.#continue());
-    await operation(new Exchange(request, response, target, body, this.store, this.region));
+    const { handle, checksumsAreOfObject } = operationOf(request.method ?? '', target, isCopy);
+    const body = new RequestBody(request, signature, () => this.#continue(), {
+      checksumsAreOfBody: !checksumsAreOfObject,
+    });
+    await handle(new Exchange(request, response, target, body, this.store, this.region));
   }
 
   #continue(): void {
@@ -263,7 +266,13 @@ class RequestRun {
 /** A presigned query can carry headers: the presigner moves x-amz-* there, and S3 reads them from either place. */
 function adoptQueryHeaders(request: IncomingMessage, target: RequestTarget): void {
   for (const { name, value } of target.query) {
-    if (name.startsWith('x-amz-')) request.headers[name] ??= value;
+    if (!name.startsWith('x-amz-')) continue;
+    // As a header the value would have been these bytes, one character each.
+    const header = Buffer.from(value).toString('latin1');
+    if (!isHeaderValue(header)) {
+      throw new S3Error('InvalidArgument', 'The value cannot be a header.', { ArgumentName: name });
+    }
+    request.headers[name] ??= header;
   }
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { Crc64Nvme, ReflectedCrc32 } from './crc.js';
+import { CRC64_NVME_POLYNOMIAL, Crc64Nvme, ReflectedCrc32 } from './crc.js';
+import { type CrcParameters, combineCrcs } from './crc-combine.js';
 
 const CRC32C_POLYNOMIAL = 0x82f63b78;
 
@@ -8,6 +9,14 @@ const CRC32C_POLYNOMIAL = 0x82f63b78;
 export const CHECKSUM_ALGORITHMS = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const;
 
 export type ChecksumAlgorithm = (typeof CHECKSUM_ALGORITHMS)[number];
+
+type CrcAlgorithm = Exclude<ChecksumAlgorithm, 'SHA1' | 'SHA256'>;
+
+const CRCS: Readonly<Record<CrcAlgorithm, CrcParameters>> = {
+  CRC32: { bits: 32, polynomial: 0xedb88320n },
+  CRC32C: { bits: 32, polynomial: BigInt(CRC32C_POLYNOMIAL) },
+  CRC64NVME: { bits: 64, polynomial: CRC64_NVME_POLYNOMIAL },
+};
 
 /** A checksum as S3 writes it: base64, with `-N` behind it when it is one over the checksums of N parts. */
 export interface Checksum {
@@ -54,6 +63,19 @@ export function compositeChecksum(algorithm: ChecksumAlgorithm, parts: readonly 
   const running = startChecksum(algorithm);
   for (const part of parts) running.update(Buffer.from(part, 'base64'));
   return { algorithm, value: `${running.digest().toString('base64')}-${parts.length}` };
+}
+
+/** The checksum of the whole object, which only a CRC can give without its bytes. */
+export function fullObjectChecksum(
+  algorithm: CrcAlgorithm,
+  parts: readonly { readonly value: string; readonly bytes: number }[],
+): Checksum {
+  const crcs = parts.map(({ value, bytes }) => ({ crc: Buffer.from(value, 'base64'), bytes }));
+  return { algorithm, value: combineCrcs(CRCS[algorithm], crcs).toString('base64') };
+}
+
+export function isCrc(algorithm: ChecksumAlgorithm): algorithm is CrcAlgorithm {
+  return algorithm in CRCS;
 }
 
 class PlainCrc32 {

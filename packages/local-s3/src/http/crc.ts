@@ -97,7 +97,8 @@ export class Crc64Nvme {
   }
 }
 
-const CRC64_NVME_POLYNOMIAL = 0x9a6c9329ac4bc9b5n; // 0xad93d23594c93659 reflected
+/** 0xad93d23594c93659, reflected. */
+export const CRC64_NVME_POLYNOMIAL = 0x9a6c9329ac4bc9b5n;
 let knownCrc64Tables: { low: Uint32Array; high: Uint32Array } | undefined;
 
 function crc64Tables(): { low: Uint32Array; high: Uint32Array } {

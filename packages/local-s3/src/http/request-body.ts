@@ -43,8 +43,9 @@ export class RequestBody {
     private readonly request: IncomingMessage,
     private readonly signature: VerifiedSignature,
     private readonly continueRequest: () => void,
+    options: { checksumsAreOfBody: boolean },
   ) {
-    this.#expected = expectationsOf(request, signature.payloadHash);
+    this.#expected = expectationsOf(request, signature.payloadHash, options.checksumsAreOfBody);
   }
 
   /** Whether Content-MD5 or an x-amz-checksum-* protects the body, as S3 demands of some requests. */
@@ -164,7 +165,7 @@ export class RequestBody {
   }
 }
 
-function expectationsOf(request: IncomingMessage, payloadHash: string): Expectations {
+function expectationsOf(request: IncomingMessage, payloadHash: string, checksumsAreOfBody: boolean): Expectations {
   const streaming = /^STREAMING-(UNSIGNED-PAYLOAD|AWS4-HMAC-SHA256-PAYLOAD)(-TRAILER)?$/.exec(payloadHash);
   const isHash = /^[0-9a-f]{64}$/i.test(payloadHash);
   if (!streaming && !isHash && payloadHash !== 'UNSIGNED-PAYLOAD') {
@@ -183,7 +184,7 @@ function expectationsOf(request: IncomingMessage, payloadHash: string): Expectat
   return {
     sha256: isHash ? payloadHash.toLowerCase() : undefined,
     md5: contentMd5(request),
-    checksum: promisedChecksum(request),
+    checksum: checksumsAreOfBody ? promisedChecksum(request) : undefined,
     chunked: streaming
       ? { signed: streaming[1] !== 'UNSIGNED-PAYLOAD', trailers: streaming[2] !== undefined }
       : undefined,

@@ -1,4 +1,5 @@
 import { S3Error } from '../errors.js';
+import { isHeaderName } from '../http/header-value.js';
 import { childrenOf, each, element, malformedXml, parseXml, textOf, textsOf, xmlDocument } from '../xml.js';
 
 const METHODS = ['GET', 'PUT', 'POST', 'DELETE', 'HEAD'];
@@ -51,6 +52,8 @@ function checkRule(rule: CorsRule): void {
       throw new S3Error('InvalidRequest', `${name} "${wild}" can not have more than one wildcard.`);
     }
   }
+  const broken = rule.exposeHeaders.find((value) => !isHeaderName(value));
+  if (broken !== undefined) throw new S3Error('InvalidRequest', `ExposeHeader "${broken}" is no header name.`);
   const exposed = rule.exposeHeaders.find((value) => value.includes('*'));
   if (exposed !== undefined) {
     throw new S3Error(

@@ -3,7 +3,9 @@ import {
   CHECKSUM_ALGORITHMS,
   type ChecksumAlgorithm,
   checksumElement,
+  checksumHeader,
   isChecksumAlgorithm,
+  isCrc,
 } from '../http/checksums.js';
 import { withoutQuotes } from '../http/conditions.js';
 import type { NamedPart } from '../store/multipart-upload.js';
@@ -70,7 +72,14 @@ export async function completeMultipartUpload(exchange: Exchange): Promise<void>
   const root = parseXml(await exchange.body.text(), 'CompleteMultipartUpload');
   const parts = childrenOf(root, 'Part').map(namedPart);
   if (parts.length === 0 || parts.length > MAX_PART_NUMBER) throw malformedXml();
-  const completed = await bucket.uploads.complete(uploadId, key, parts, condition);
+  const objectSize = exchange.header('x-amz-mp-object-size');
+  const algorithm = CHECKSUM_ALGORITHMS.find((candidate) => exchange.header(checksumHeader(candidate)) !== undefined);
+  const completed = await bucket.uploads.complete(uploadId, key, {
+    parts,
+    condition,
+    objectSize: objectSize === undefined ? undefined : Number(objectSize),
+    checksum: algorithm && { algorithm, value: exchange.header(checksumHeader(algorithm)) ?? '' },
+  });
   const path = exchange.target.path.split('/').map(encodeURIComponent).join('/');
   exchange.xml(
     xmlDocument(
@@ -169,6 +178,12 @@ function checksumTypeOf(
     throw new S3Error('InvalidRequest', 'Value for x-amz-checksum-type header is invalid.');
   }
   if (!algorithm) return undefined;
+  if (type === 'FULL_OBJECT' && !isCrc(algorithm)) {
+    throw new S3Error(
+      'InvalidRequest',
+      `The FULL_OBJECT checksum type cannot be used with the ${algorithm} checksum algorithm.`,
+    );
+  }
   return type ?? (algorithm === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE');
 }
 

@@ -1,5 +1,6 @@
 import { S3Error } from '../errors.js';
 import { checksumHeader } from '../http/checksums.js';
+import { isHeaderValue } from '../http/header-value.js';
 import type { KeptHeaders, ObjectMetadata } from '../store/stored-object.js';
 import { type Exchange, httpTime } from './exchange.js';
 
@@ -92,8 +93,7 @@ export function objectHeaders(exchange: Exchange, metadata: ObjectMetadata): Rec
   for (const name of KEPT) {
     const value = exchange.parameter(`response-${name}`);
     if (value === undefined) continue;
-    // The characters that a header can carry: latin1 without controls.
-    if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) {
+    if (!isHeaderValue(value)) {
       throw new S3Error('InvalidArgument', 'Header value cannot be represented using ISO-8859-1.', {
         ArgumentName: `response-${name}`,
         ArgumentValue: value,

@@ -35,6 +35,8 @@ interface Route {
   /** Further parameters that the operation knows. */
   readonly knows: readonly string[];
   readonly copies?: boolean;
+  /** CompleteMultipartUpload's x-amz-checksum-* are not of its XML. */
+  readonly checksumsAreOfObject?: boolean;
   readonly handle: (exchange: Exchange) => Promise<void>;
 }
 
@@ -90,9 +92,9 @@ const ROUTES: readonly Route[] = [
   route('POST', 'object', createMultipartUpload, ['uploads']),
   route('PUT', 'object', uploadPart, ['partNumber', 'uploadId']),
   { ...route('PUT', 'object', uploadPartCopy, ['partNumber', 'uploadId']), copies: true },
-  route('POST', 'object', completeMultipartUpload, ['uploadId']),
+  { ...route('POST', 'object', completeMultipartUpload, ['uploadId']), checksumsAreOfObject: true },
   route('DELETE', 'object', abortMultipartUpload, ['uploadId']),
-  route('GET', 'object', listParts, ['uploadId'], ['part-number-marker', 'max-parts', 'encoding-type']),
+  route('GET', 'object', listParts, ['uploadId'], ['part-number-marker', 'max-parts']),
 ];
 
 /**
@@ -100,7 +102,7 @@ const ROUTES: readonly Route[] = [
  * DELETE ?encryption for DELETE and deleted the bucket.
  * @throws S3Error NotImplemented, MethodNotAllowed
  */
-export function operationOf(method: string, target: RequestTarget, isCopy: boolean): Route['handle'] {
+export function operationOf(method: string, target: RequestTarget, isCopy: boolean): Route {
   const level = target.bucket === '' && target.path === '/' ? 'service' : target.key === '' ? 'bucket' : 'object';
   // x-id is the operation's name, which the SDK adds; x-amz-* are headers moved into a presigned query.
   const parameters = target.query.filter(({ name }) => name !== 'x-id' && !name.toLowerCase().startsWith('x-amz-'));
@@ -121,7 +123,7 @@ export function operationOf(method: string, target: RequestTarget, isCopy: boole
   }
   const unknown = [...names].filter((name) => !chosen.requires.includes(name) && !chosen.knows.includes(name));
   if (unknown.length > 0) throw notImplemented(method, unknown);
-  return chosen.handle;
+  return chosen;
 }
 
 function notImplemented(method: string, parameters: readonly string[]): S3Error {

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { link, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { S3Error } from '../errors.js';
+import { S3Error, systemErrorCode } from '../errors.js';
 import type { WriteCondition } from '../http/conditions.js';
 import type { CorsRule } from '../operations/cors-rules.js';
 import { readSegments, type Segment, writeDataFile } from './data-file.js';
@@ -49,7 +49,7 @@ export class Bucket {
     private readonly temporaryFolder: string,
     private current: BucketMetadata,
   ) {
-    this.uploads = new MultipartUploads(this, join(folder, 'uploads'), temporaryFolder);
+    this.uploads = new MultipartUploads(this, join(folder, 'uploads'));
   }
 
   static async create(folder: string, temporaryFolder: string, name: string): Promise<Bucket> {
@@ -82,7 +82,7 @@ export class Bucket {
   async update(change: Partial<BucketMetadata>): Promise<void> {
     await this.#publishing.run('bucket', async () => {
       const next = { ...this.current, ...change };
-      await this.#writeMetadata(join(this.folder, 'bucket.json'), next);
+      await this.writeMetadata(join(this.folder, 'bucket.json'), next);
       this.current = next;
     });
   }
@@ -107,8 +107,12 @@ export class Bucket {
   async writeData(source: AsyncIterable<Buffer>): Promise<Segment> {
     this.#checkExists();
     const file = randomUUID();
-    const size = await writeDataFile(join(this.folder, 'data', file), source);
-    return { file, size };
+    try {
+      return { file, size: await writeDataFile(join(this.folder, 'data', file), source) };
+    } catch (error) {
+      if (systemErrorCode(error) === 'ENOENT') this.#checkExists();
+      throw error;
+    }
   }
 
   async removeData(segments: readonly Segment[]): Promise<void> {
@@ -142,7 +146,7 @@ export class Bucket {
       condition?.check(replaced?.metadata);
       this.#publications += 1;
       try {
-        await this.#writeMetadata(this.#objectPath(metadata.key), metadata);
+        await this.writeMetadata(this.#objectPath(metadata.key), metadata);
         this.objects.set(metadata.key, this.#inMemory(metadata));
       } finally {
         this.#publications -= 1;
@@ -186,11 +190,12 @@ export class Bucket {
     return join(this.folder, 'objects', `${createHash('sha256').update(key).digest('hex')}.json`);
   }
 
-  async #writeMetadata(path: string, value: unknown): Promise<void> {
+  /** @throws S3Error NoSuchBucket when the folder has gone while the file was written */
+  async writeMetadata(path: string, value: unknown): Promise<void> {
     try {
       await writeMetadata(this.temporaryFolder, path, value);
     } catch (error) {
-      this.#checkExists(); // The folder may have gone while the file was written.
+      this.#checkExists();
       throw error;
     }
   }

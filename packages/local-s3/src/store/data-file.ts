@@ -6,6 +6,8 @@ import type { ByteRange } from '../http/byte-range.js';
 const WRITE_BATCH_BYTES = 1024 ** 2;
 /** A chunk of a few bytes can pin the 64 KiB buffer it was cut from, so the number of chunks in hand is bounded too. */
 const WRITE_BATCH_CHUNKS = 64;
+/** The disk starts on what has been received at this distance, else a large file makes it wait for all bytes at the end. */
+const FLUSH_EVERY_BYTES = 32 * 1024 ** 2;
 const READ_CHUNK_BYTES = 512 * 1024;
 
 /** A stretch of an object's bytes: one file of the data folder, used from its first byte to its last. */
@@ -21,8 +23,10 @@ export interface Segment {
 export async function writeDataFile(path: string, source: AsyncIterable<Buffer>): Promise<number> {
   const file = await open(path, 'wx', 0o600);
   let written: Promise<void> = Promise.resolve();
+  let flushed: Promise<void> = Promise.resolve();
   try {
     let size = 0;
+    let flushedSize = 0;
     let batch: Buffer[] = [];
     let batchBytes = 0;
     for await (const chunk of source) {
@@ -35,14 +39,19 @@ export async function writeDataFile(path: string, source: AsyncIterable<Buffer>)
       written.catch(() => {}); // It is awaited before the next batch; until then this is no unhandled rejection.
       batch = [];
       batchBytes = 0;
+      if (size - flushedSize < FLUSH_EVERY_BYTES) continue;
+      await flushed;
+      flushedSize = size;
+      flushed = file.datasync();
+      flushed.catch(() => {}); // As above.
     }
-    await written;
+    await Promise.all([written, flushed]);
     await writeAll(file, batch);
     await file.datasync();
     await file.close();
     return size + batchBytes;
   } catch (error) {
-    await written.catch(() => {}); // The first error is the one to report.
+    await Promise.allSettled([written, flushed]); // The first error is the one to report.
     await file.close().catch(() => {}); // Closed already when datasync or close itself failed.
     await rm(path, { force: true });
     throw error;

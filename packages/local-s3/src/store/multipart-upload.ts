@@ -1,4 +1,5 @@
 import type { Checksum, ChecksumAlgorithm } from '../http/checksums.js';
+import type { WriteCondition } from '../http/conditions.js';
 import type { Segment } from './data-file.js';
 import type { KeptHeaders } from './stored-object.js';
 
@@ -43,6 +44,14 @@ export interface NamedPart {
   readonly number: number;
   readonly etag: string;
   readonly checksum?: Checksum | undefined;
+}
+
+/** A CompleteMultipartUpload: the parts, and what the client says about the object they make. */
+export interface CompletionClaim {
+  readonly parts: readonly NamedPart[];
+  readonly condition: WriteCondition;
+  readonly objectSize: number | undefined;
+  readonly checksum: Checksum | undefined;
 }
 
 export function partListOf(parts: readonly NamedPart[]): string {

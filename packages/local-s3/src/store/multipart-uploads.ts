@@ -2,14 +2,14 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { S3Error } from '../errors.js';
-import { type Checksum, compositeChecksum } from '../http/checksums.js';
-import type { WriteCondition } from '../http/conditions.js';
+import { type Checksum, compositeChecksum, fullObjectChecksum, isCrc } from '../http/checksums.js';
 import type { Bucket } from './bucket.js';
 import { KeyedMutex } from './keyed-mutex.js';
 import { mapConcurrently } from './map-concurrently.js';
-import { readMetadata, writeMetadata } from './metadata-file.js';
+import { readMetadata } from './metadata-file.js';
 import {
   type CompletedUpload,
+  type CompletionClaim,
   type MultipartUpload,
   type NamedPart,
   partListOf,
@@ -35,7 +35,6 @@ export class MultipartUploads {
   constructor(
     private readonly bucket: Bucket,
     private readonly folder: string,
-    private readonly temporaryFolder: string,
   ) {}
 
   /** Those neither completed nor aborted. */
@@ -75,7 +74,7 @@ export class MultipartUploads {
     const replaced = await this.#inOrder.run(id, async () => {
       const upload = this.find(id, key);
       const previous = upload.parts.get(part.number);
-      await writeMetadata(this.temporaryFolder, join(this.folder, id, `${part.number}.json`), part);
+      await this.bucket.writeMetadata(join(this.folder, id, `${part.number}.json`), part);
       upload.parts.set(part.number, part);
       return previous;
     });
@@ -96,14 +95,10 @@ export class MultipartUploads {
 
   /**
    * Publishes the object. The same part list again after a success gives the same result again.
-   * @throws S3Error NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, PreconditionFailed
+   * @throws S3Error NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, PreconditionFailed, BadDigest, InvalidRequest
    */
-  async complete(
-    id: string,
-    key: string,
-    named: readonly NamedPart[],
-    condition: WriteCondition,
-  ): Promise<CompletedUpload> {
+  async complete(id: string, key: string, claim: CompletionClaim): Promise<CompletedUpload> {
+    const { parts: named, condition } = claim;
     return this.#inOrder.run(id, async () => {
       const upload = this.#uploads.get(id);
       const before = upload?.metadata.completed;
@@ -116,10 +111,12 @@ export class MultipartUploads {
         checksum: checksumOf(metadata, chosen),
         partList: partListOf(named),
       };
+      const size = chosen.reduce((sum, part) => sum + part.size, 0);
+      checkClaim(claim, size, completed.checksum);
       await this.bucket.publish(
         {
           key,
-          size: chosen.reduce((size, part) => size + part.size, 0),
+          size,
           etag: completed.etag,
           lastModified: completed.at,
           headers: metadata.headers,
@@ -188,7 +185,7 @@ export class MultipartUploads {
   }
 
   #write(metadata: UploadMetadata): Promise<void> {
-    return writeMetadata(this.temporaryFolder, join(this.folder, metadata.id, 'upload.json'), metadata);
+    return this.bucket.writeMetadata(join(this.folder, metadata.id, 'upload.json'), metadata);
   }
 }
 
@@ -224,6 +221,30 @@ function choose(parts: ReadonlyMap<number, UploadedPart>, named: readonly NamedP
   return chosen;
 }
 
+function checkClaim(claim: CompletionClaim, size: number, checksum: Checksum | undefined): void {
+  if (claim.objectSize !== undefined && claim.objectSize !== size) {
+    throw new S3Error(
+      'InvalidRequest',
+      'The provided x-amz-mp-object-size header value does not match the size of the parts.',
+      {
+        ProposedSize: claim.objectSize,
+        ActualSize: size,
+      },
+    );
+  }
+  // Composite checksums are sent with and without the number of parts.
+  const isOther =
+    claim.checksum &&
+    (claim.checksum.algorithm !== checksum?.algorithm ||
+      claim.checksum.value.replace(/-\d+$/, '') !== checksum.value.replace(/-\d+$/, ''));
+  if (isOther) {
+    throw new S3Error(
+      'BadDigest',
+      `The ${claim.checksum?.algorithm} you specified did not match the calculated checksum.`,
+    );
+  }
+}
+
 function compositeEtag(parts: readonly UploadedPart[]): string {
   const hash = createHash('md5');
   for (const { etag } of parts) hash.update(etag, 'hex');
@@ -232,9 +253,17 @@ function compositeEtag(parts: readonly UploadedPart[]): string {
 
 function checksumOf(upload: UploadMetadata, parts: readonly UploadedPart[]): Checksum | undefined {
   const algorithm = upload.checksumAlgorithm;
-  if (!algorithm || upload.checksumType === 'FULL_OBJECT') return undefined;
-  const values = parts.flatMap(({ checksum }) => (checksum?.algorithm === algorithm ? [checksum.value] : []));
-  return values.length === parts.length ? compositeChecksum(algorithm, values) : undefined;
+  if (!algorithm) return undefined;
+  const values = parts.flatMap(({ checksum, size }) =>
+    checksum?.algorithm === algorithm ? [{ value: checksum.value, bytes: size }] : [],
+  );
+  if (values.length < parts.length) return undefined;
+  if (upload.checksumType === 'FULL_OBJECT')
+    return isCrc(algorithm) ? fullObjectChecksum(algorithm, values) : undefined;
+  return compositeChecksum(
+    algorithm,
+    values.map(({ value }) => value),
+  );
 }
 
 function noSuchUpload(id: string): S3Error {
