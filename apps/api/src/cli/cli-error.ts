@@ -1,0 +1,33 @@
+/** A failure of the command line itself: wrong use, a taken port, a run that is in the way. One line, with what to do. */
+export class CliError extends Error {
+  override readonly name = 'CliError';
+
+  constructor(
+    readonly code:
+      | 'USAGE'
+      | 'PORT_TAKEN'
+      | 'ALREADY_RUNNING'
+      | 'BUCKET_NOT_READY'
+      | 'CORS_DIFFERS'
+      | 'EXAMPLE_ORIGIN'
+      | 'SAMPLE_FAILED'
+      | 'TOKENS_ELSEWHERE'
+      | 'MIGRATION_FAILED'
+      | 'LOCAL_SERVER_FAILED',
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/**
+ * What a person reads on stderr: `error CODE: message`. Errors without a code are defects or come from outside; their
+ * stack is shown only when asked for.
+ */
+export function describeFailure(error: unknown, { verbose = false } = {}): string {
+  if (!(error instanceof Error)) return `error: ${String(error)}`;
+  const code = (error as { code?: unknown }).code;
+  const line = `error${typeof code === 'string' ? ` ${code}` : ''}: ${error.message}`;
+  return verbose ? `${line}\n${error.stack}${error.cause ? `\ncaused by: ${String(error.cause)}` : ''}` : line;
+}

@@ -1,0 +1,91 @@
+import { Command, Option } from 'commander';
+import type { CommandContext } from './command-context.js';
+import { CORS_ENVIRONMENTS } from './cors-rules.js';
+import { readSettings } from './settings.js';
+
+/**
+ * The commands with their help. What a command does is loaded only when it is called: `--help` and a wrong option
+ * answer at once.
+ */
+export function createProgram(process: Pick<CommandContext, 'interruption' | 'opened'>): Command {
+  const program = new Command('pnpm storage')
+    .description('Brings files from URLs into an S3-compatible bucket, and gives them out again.')
+    .option('--data-dir <folder>', 'data of the embedded servers (default: DATA_DIR, else .data in the repository)')
+    .option('--verbose', 'more of the log, and the stack of an error')
+    .showHelpAfterError('(--help shows the options)')
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText(
+      'after',
+      `
+Settings come from the environment and from .env; .env.example explains each.
+Without DATABASE_URL an embedded PostgreSQL is used, without S3_ENDPOINT an embedded S3 store.`,
+    );
+
+  const contextOf = (): CommandContext => {
+    const { dataDir, verbose } = program.opts<{ dataDir?: string; verbose?: boolean }>();
+    return { ...process, settings: readSettings({ dataDir }), isVerbose: verbose ?? false };
+  };
+
+  program
+    .command('start')
+    .description('run the whole product and send a sample recording through it; Ctrl-C stops everything')
+    .action(async () => {
+      const { start } = await import('./start.command.js');
+      await start(contextOf());
+    });
+
+  program
+    .command('transfer')
+    .description('transfer one URL into the bucket and print its row and a presigned URL')
+    .argument('[url]', 'http(s) URL of the file; left out: the sample recording')
+    .option('--path <path>', 'place in the bucket (default: imports/<workspace>/<uuid>/<name in the URL>)')
+    .option('--type <type>', 'what the file is to the product', 'import')
+    .option('--mime-type <type>', 'type to store and serve, such as video/mp4')
+    .option('--workspace <id>', 'owner of the file (default: the development workspace)')
+    .action(async (url: string | undefined, options) => {
+      const { transfer } = await import('./transfer.command.js');
+      await transfer(contextOf(), { url, ...options });
+    });
+
+  program
+    .command('token')
+    .description('print a bearer token for the API, signed with AUTH_JWT_SECRET')
+    .option('--workspace <id...>', 'workspaces that it opens (default: the development workspace)')
+    .option('--subject <subject>', 'who it is for', 'developer')
+    .option('--expires-in <time>', 'how long it is good for, such as 30m or 12h', '12h')
+    .action(async (options) => {
+      const { printToken } = await import('./token.command.js');
+      await printToken(contextOf(), options);
+    });
+
+  program
+    .command('migrate')
+    .description('apply the migrations that the database at DATABASE_URL does not have yet')
+    .action(async () => {
+      const { migrate } = await import('./migrate.command.js');
+      await migrate(contextOf());
+    });
+
+  const cors = program.command('cors').description('CORS rules of the bucket, from infra/s3/cors-<env>.json');
+  const environmentOption = () => new Option('--env <env>', 'whose rules').choices(CORS_ENVIRONMENTS);
+  cors
+    .command('apply')
+    .description("replace the bucket's CORS rules")
+    .addOption(environmentOption().makeOptionMandatory())
+    .option('--bucket <bucket>', 'another bucket than S3_BUCKET')
+    .action(async (options) => {
+      const { applyCors } = await import('./cors.command.js');
+      await applyCors(contextOf(), options);
+    });
+  cors
+    .command('verify')
+    .description("compare the bucket's CORS rules; exit code 1 when they differ")
+    .addOption(environmentOption().makeOptionMandatory())
+    .option('--bucket <bucket>', 'another bucket than S3_BUCKET')
+    .action(async (options) => {
+      const { verifyCors } = await import('./cors.command.js');
+      await verifyCors(contextOf(), options);
+    });
+
+  return program;
+}

@@ -1,0 +1,13 @@
+import type { INestApplicationContext } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { CommandContext } from './command-context.js';
+
+/** The product's storage in this process, on the database and the store that process.env names. Close it. */
+export async function openStorage({ isVerbose }: CommandContext): Promise<INestApplicationContext> {
+  const { CliModule } = await import('./cli.module.js');
+  return await NestFactory.createApplicationContext(CliModule, {
+    // Errors come back to the command, which closes what it opened; Nest would end the process.
+    abortOnError: false,
+    logger: isVerbose ? ['fatal', 'error', 'warn', 'log', 'debug'] : ['fatal'],
+  });
+}

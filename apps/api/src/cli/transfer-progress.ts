@@ -1,0 +1,67 @@
+import { SingleBar } from 'cli-progress';
+import { formatBytes, formatSeconds } from './byte-text.js';
+
+/** Between two lines where there is no terminal to draw on. */
+const LINE_EVERY_MS = 2_000;
+
+export interface TransferProgressView {
+  update(progress: { bytes: number; totalBytes: number | null }): void;
+  /** Leaves the terminal as it was; call it in any case. */
+  stop(): void;
+}
+
+/** Shows how far a transfer is on stderr: a bar on a terminal, a line every two seconds elsewhere. */
+export function showTransferProgress(output: NodeJS.WriteStream = process.stderr): TransferProgressView {
+  const startedAt = performance.now();
+  const describe = (bytes: number, totalBytes: number | null) => {
+    const rate = bytes / ((performance.now() - startedAt) / 1_000);
+    const left = totalBytes === null ? '' : `, ${formatSeconds((totalBytes - bytes) / rate)} left`;
+    const total = totalBytes === null ? '' : ` of ${formatBytes(totalBytes)}`;
+    return `${formatBytes(bytes)}${total}, ${formatBytes(rate)}/s${left}`;
+  };
+  return output.isTTY ? drawBar(output, describe) : writeLines(output, describe);
+}
+
+type Describe = (bytes: number, totalBytes: number | null) => string;
+
+function drawBar(output: NodeJS.WriteStream, describe: Describe): TransferProgressView {
+  const bar = new SingleBar({
+    stream: output,
+    // Without a length there is nothing to fill: figures alone.
+    format: (_options, { total, value }, { text, isLengthKnown }: { text: string; isLengthKnown: boolean }) => {
+      const filled = Math.round((isLengthKnown ? value / total : 0) * BAR_WIDTH);
+      const percent = `${Math.floor((value / total) * 100)}`.padStart(3);
+      return isLengthKnown ? `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ${percent} %  ${text}` : text;
+    },
+    hideCursor: true,
+    clearOnComplete: true,
+    // Its own handling of Ctrl-C would end the bar only; the command stops it.
+    gracefulExit: false,
+  });
+  let isDrawn = false;
+  return {
+    update({ bytes, totalBytes }) {
+      const payload = { text: describe(bytes, totalBytes), isLengthKnown: totalBytes !== null };
+      if (!isDrawn) bar.start(totalBytes ?? Number.MAX_SAFE_INTEGER, bytes, payload);
+      else bar.update(bytes, payload);
+      isDrawn = true;
+    },
+    stop() {
+      if (isDrawn) bar.stop();
+    },
+  };
+}
+
+const BAR_WIDTH = 24;
+
+function writeLines(output: NodeJS.WriteStream, describe: Describe): TransferProgressView {
+  let lastAt = performance.now();
+  return {
+    update({ bytes, totalBytes }) {
+      if (performance.now() - lastAt < LINE_EVERY_MS) return;
+      lastAt = performance.now();
+      output.write(`${describe(bytes, totalBytes)}\n`);
+    },
+    stop() {},
+  };
+}
