@@ -11,7 +11,8 @@ import { findRunningProduct, publishRunningProduct, READY_FILE, withdrawRunningP
 import { bringSampleRecording, type SampleRecording } from './sample-recording.js';
 import { openSampleSource } from './sample-source.js';
 import { assertApiPortFree, startApi } from './start-api.js';
-import { faint, good, print, strong } from './terminal.js';
+import { type ReadyReport, reportStep, reportWhereToLook } from './start-report.js';
+import { faint, print, strong } from './terminal.js';
 
 /** A working day: what stands in a terminal's history is soon worth nothing. */
 const TOKEN_EXPIRES_IN = '12h';
@@ -23,54 +24,18 @@ const TOKEN_EXPIRES_IN = '12h';
  * @throws CliError ALREADY_RUNNING, PORT_TAKEN, BUCKET_NOT_READY, SAMPLE_FAILED ...: one line with what to do
  */
 export async function start(context: CommandContext): Promise<void> {
-  const { settings, interruption, opened } = context;
-  const { dataFolder } = settings;
+  const { dataFolder } = context.settings;
   const startedAt = performance.now();
-
-  const running = await findRunningProduct(dataFolder);
-  if (running) {
-    throw new CliError(
-      'ALREADY_RUNNING',
-      `start runs already on ${dataFolder.path}: ${running.apiUrl} (process ${running.pid})`,
-    );
-  }
-  await withdrawRunningProduct(dataFolder);
-  await assertApiPortFree();
-
-  print(`\n  ${strong('s3-transfer')}  ${faint('is starting; Ctrl-C stops everything')}\n`);
-  const foundation = await openFoundation(context);
-  const applied = await migrateDatabase(process.env.DATABASE_URL ?? '');
-  const migrations = applied.length === 0 ? 'up to date' : `applied ${applied.join(', ')}`;
-  done('PostgreSQL', `${foundation.databaseAddress}  ${faint(`${foundation.database}; migrations ${migrations}`)}`);
-  interruption.throwIfAborted();
+  await makeWay(context);
+  print(`\n  ${strong('s3-transfer')}`, `${faint('is starting; Ctrl-C stops everything')}\n`);
+  // Deferred first, so said last.
+  context.opened.defer(() => print(`  ${faint(`Stopped. The data stays in ${dataFolder.path}`)}`));
 
   const workspaceId = await dataFolder.workspaceId();
-  const { bucket, notes } = await prepareStorage(context, foundation, workspaceId);
-  done('S3 store', `${foundation.storeAddress}  ${faint(`${foundation.store}; bucket ${bucket}`)}`);
-  for (const note of notes) print(`    ${note}`);
-  interruption.throwIfAborted();
-
-  const sample = await openSampleSource(context);
-  const apiUrl = await startApi(context);
-  opened.defer(() => withdrawRunningProduct(dataFolder));
-  await publishRunningProduct(dataFolder, { pid: process.pid, apiUrl, embedded: foundation.embedded });
-  done('API', `${apiUrl}  ${faint(`docs at ${apiUrl}/docs`)}`);
-
+  const { apiUrl, sampleUrl } = await startProduct(context, workspaceId);
   const token = await mintDevelopmentToken(workspaceId);
-  const recording =
-    token === null
-      ? null
-      : await bringSampleRecording({
-          api: new ApiClient(apiUrl, token, interruption),
-          dataFolder,
-          workspaceId,
-          sourceUrl: sample.url,
-          interruption,
-        });
-  if (recording) done('Sample', describeSample(recording));
-  else print(`  ${faint('- Sample      not sent: AUTH_JWKS_URL is set, so tokens come from your identity provider')}`);
-
-  await dataFolder.writeJson(READY_FILE, {
+  const recording = token === null ? null : await sendSample(context, { apiUrl, token, workspaceId, sampleUrl });
+  const report: ReadyReport = {
     apiUrl,
     webUrl: null,
     docsUrl: `${apiUrl}/docs`,
@@ -80,55 +45,83 @@ export async function start(context: CommandContext): Promise<void> {
     videoUrl: recording?.videoUrl ?? null,
     videoUrlExpiresAt: recording?.videoUrlExpiresAt ?? null,
     file: recording?.file ?? null,
-  });
-  done(
+  };
+  await dataFolder.writeJson(READY_FILE, report);
+  reportStep(
     'Ready',
-    faint(
-      `after ${formatSeconds((performance.now() - startedAt) / 1_000)}; details in ${dataFolder.path}/${READY_FILE}`,
-    ),
+    `in ${formatSeconds((performance.now() - startedAt) / 1_000)}`,
+    `${dataFolder.path}/${READY_FILE}`,
   );
-  printWhereToLook({ apiUrl, workspaceId, token, recording });
+  reportWhereToLook(report);
 
-  await interrupted(interruption);
+  await interrupted(context.interruption);
   print(`\n  ${faint('Stopping ...')}`);
 }
 
-function done(label: string, text: string): void {
-  print(`  ${good('✓')} ${label.padEnd(11)} ${text}`);
+/** Refuses to start twice on the same data, removes what a killed run has left, and looks at the port first. */
+async function makeWay({ settings }: CommandContext): Promise<void> {
+  const running = await findRunningProduct(settings.dataFolder);
+  if (running) {
+    const { apiUrl, pid } = running;
+    throw new CliError(
+      'ALREADY_RUNNING',
+      `the product runs already: ${apiUrl}, process ${pid}; see ${settings.dataFolder.path}/${READY_FILE}`,
+    );
+  }
+  await withdrawRunningProduct(settings.dataFolder);
+  await assertApiPortFree();
 }
 
+/** Database, store and API, in the order in which they need each other. */
+async function startProduct(
+  context: CommandContext,
+  workspaceId: string,
+): Promise<{ apiUrl: string; sampleUrl: string }> {
+  const { settings, interruption, opened } = context;
+  const foundation = await openFoundation(context);
+  const applied = await migrateDatabase(process.env.DATABASE_URL ?? '');
+  reportStep('PostgreSQL', foundation.databaseAddress, `${foundation.database}; ${describeMigrations(applied.length)}`);
+  // What was changed on a database of the user's own is theirs to know.
+  if (foundation.database === 'own') for (const name of applied) print(`    applied ${name}`);
+  interruption.throwIfAborted();
+
+  const { bucket, notes } = await prepareStorage(context, foundation, workspaceId);
+  reportStep('S3 store', foundation.storeAddress, `${foundation.store}; bucket ${bucket}`);
+  for (const note of notes) print(`    ${note}`);
+  interruption.throwIfAborted();
+
+  const sample = await openSampleSource(context);
+  const apiUrl = await startApi(context);
+  opened.defer(() => withdrawRunningProduct(settings.dataFolder));
+  await publishRunningProduct(settings.dataFolder, { pid: process.pid, apiUrl, embedded: foundation.embedded });
+  reportStep('API', apiUrl, `docs at ${apiUrl}/docs`);
+  return { apiUrl, sampleUrl: sample.url };
+}
+
+/** null where tokens come from an identity provider. */
 async function mintDevelopmentToken(workspaceId: string): Promise<string | null> {
   const { AUTH_JWT_SECRET: secret } = process.env;
-  if (!secret) return null;
-  return await mintToken({ secret, workspaces: [workspaceId], subject: 'developer', expiresIn: TOKEN_EXPIRES_IN });
+  if (secret)
+    return await mintToken({ secret, workspaces: [workspaceId], subject: 'developer', expiresIn: TOKEN_EXPIRES_IN });
+  print('    The sample is not sent: AUTH_JWKS_URL is set, so tokens come from your identity provider.');
+  return null;
 }
 
-function describeSample({ file, tookSeconds }: SampleRecording): string {
-  const size = formatBytes(Number(file.size));
-  const how = tookSeconds === null ? 'from an earlier run' : `recording.ready -> DONE in ${formatSeconds(tookSeconds)}`;
-  return `${size}  ${faint(`${how}; ${file.bucket}/${file.path}`)}`;
+async function sendSample(
+  { settings, interruption }: CommandContext,
+  { apiUrl, token, workspaceId, sampleUrl }: Record<'apiUrl' | 'token' | 'workspaceId' | 'sampleUrl', string>,
+): Promise<SampleRecording> {
+  const api = new ApiClient(apiUrl, token, interruption);
+  const { dataFolder } = settings;
+  const recording = await bringSampleRecording({ api, dataFolder, workspaceId, sourceUrl: sampleUrl, interruption });
+  const { file, tookSeconds } = recording;
+  const how =
+    tookSeconds === null ? 'DONE in an earlier run' : `recording.ready -> DONE in ${formatSeconds(tookSeconds)}`;
+  reportStep('Sample', formatBytes(Number(file.size)), how);
+  return recording;
 }
 
-/** URLs stand alone and whole on a line of their own: a terminal makes them links, and a double click takes all of one. */
-function printWhereToLook(place: {
-  apiUrl: string;
-  workspaceId: string;
-  token: string | null;
-  recording: SampleRecording | null;
-}) {
-  const { apiUrl, workspaceId, token, recording } = place;
-  if (recording) {
-    print(
-      `\n  ${strong('Watch the video')}  ${faint(`presigned, until ${recording.videoUrlExpiresAt}`)}\n\n${recording.videoUrl}`,
-    );
-  }
-  if (token) {
-    print(
-      `\n  ${strong('Ask the API')}  ${faint(`the token is good for ${TOKEN_EXPIRES_IN}; pnpm storage token mints another`)}\n`,
-    );
-    print(`curl -H 'Authorization: Bearer ${token}' ${apiUrl}/workspaces/${workspaceId}/files`);
-  }
-  print(
-    `\n  ${strong('Transfer a file of your own')}  ${faint('in another terminal')}\n\nnpx -y pnpm@12 transfer https://...\n`,
-  );
+function describeMigrations(count: number): string {
+  if (count === 0) return 'migrations are up to date';
+  return count === 1 ? '1 migration applied' : `${count} migrations applied`;
 }
