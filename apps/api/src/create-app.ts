@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { BadRequestException } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Logger } from 'nestjs-pino';
@@ -6,6 +7,7 @@ import { AppModule } from './app.module.js';
 import { ENVIRONMENT, type Environment, readEnvironment } from './config/env.js';
 import { serveOpenApi } from './http/open-api.js';
 import { chooseRequestId } from './http/request-id.js';
+import { describeProblem, type ProblemRequest } from './http/storage-error.filter.js';
 
 /** Bodies hold a URL and a title: 8,192 characters of up to 6 bytes in JSON, and room. */
 const BODY_LIMIT_BYTES = 64 * 1024;
@@ -23,7 +25,8 @@ export async function createApp(): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter({
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    genReqId: ({ headers }: IncomingMessage) => chooseRequestId(headers['x-request-id']),
+    frameworkErrors: answerFrameworkError,
+    genReqId: ({ headers }: Pick<IncomingMessage, 'headers'>) => chooseRequestId(headers['x-request-id']),
   });
   const app = await NestFactory.create<NestFastifyApplication>(AppModule, adapter, {
     bufferLogs: true,
@@ -38,8 +41,11 @@ export async function createApp(): Promise<NestFastifyApplication> {
     reply.header('x-request-id', request.id);
     done();
   });
-  // The page at /docs is plain http in development, where upgraded requests would fail.
-  app.useSecurityHeaders({ contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': null } } });
+  // Whether this host and those below it speak https alone is for the proxy to say that ends TLS.
+  app.useSecurityHeaders({
+    contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': null } },
+    strictTransportSecurity: false,
+  });
   app.enableCors({
     origin: [...environment.WEB_ORIGINS],
     methods: ['GET', 'HEAD', 'POST', 'DELETE'],
@@ -51,6 +57,18 @@ export async function createApp(): Promise<NestFastifyApplication> {
   await app.init();
   await server.ready();
   return app;
+}
+
+interface FrameworkReply {
+  code(status: number): this;
+  headers(headers: Record<string, string>): this;
+  send(body?: unknown): unknown;
+}
+
+/** Fastify answers a malformed URL before any hook, guard or filter runs. */
+function answerFrameworkError(error: Error, request: ProblemRequest, reply: FrameworkReply): void {
+  const { problem, headers } = describeProblem(new BadRequestException(error.message), request);
+  reply.code(problem.status).headers(headers).send(JSON.stringify(problem));
 }
 
 /** The wished port is in use. The message is for the person who starts the app. */

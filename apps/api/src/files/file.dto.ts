@@ -23,7 +23,7 @@ export const fileSchema = z
     sourceUrl: z.string().nullable().meta({ description: 'Without query and userinfo' }),
     sha256: z.string().nullable().meta({ description: 'Hex, of the bytes that the source sent' }),
     etag: z.string().nullable(),
-    attempts: z.int(),
+    attempts: z.int().min(0),
     createdAt: z.iso.datetime(),
     updatedAt: z.iso.datetime(),
     finishedAt: z.iso.datetime().nullable(),

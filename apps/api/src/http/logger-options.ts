@@ -8,11 +8,17 @@ import { redactSecrets } from './redact-secrets.js';
 /** Causes of causes shown in one line. */
 const MAX_CAUSES = 5;
 
-/** How the app logs: one JSON object a line on stdout, with the request's id, and without secrets. */
+/** How the app logs: one JSON object a line on stdout (LOG_FORMAT), with the request's id, and without secrets. */
 export function toLoggerOptions(environment: Environment): Params {
+  const options = toPinoOptions(environment);
+  if (environment.LOG_FORMAT === 'json') return { pinoHttp: options };
+  // In this thread and at once: a line must not come after those that the process prints itself.
+  return { pinoHttp: [options, pretty({ sync: true, singleLine: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' })] };
+}
+
+function toPinoOptions(environment: Environment): Options {
   const knownSecrets = listSecrets(environment);
   return {
-    pinoHttp: {
       level: environment.LOG_LEVEL,
       // The request stands in its own line alone; the others of the same request name it by reqId.
       quietReqLogger: true,

@@ -39,7 +39,19 @@ function createOpenApiDocument(app: INestApplication): OpenAPIObject {
 
 /** A schema as the document shows it: one with an id stands among the components, and is pointed at. */
 function toJsonSchema(schema: z.ZodType, io: 'input' | 'output') {
-  const { $schema: _, $defs, id, ...root } = z.toJSONSchema(schema, { target: 'draft-2020-12', io }) as JsonSchema;
+  const {
+    $schema: _,
+    $defs,
+    id,
+    ...root
+  } = z.toJSONSchema(schema, {
+    target: 'draft-2020-12',
+    io,
+    // A format says the same in one word.
+    override: ({ jsonSchema }) => {
+      if (jsonSchema.format !== undefined) delete jsonSchema.pattern;
+    },
+  }) as JsonSchema;
   const components = Object.fromEntries(
     Object.entries({ ...($defs as JsonSchema | undefined), ...(typeof id === 'string' ? { [id]: root } : {}) }).map(
       ([name, definition]) => [name, pointToComponents(definition)],

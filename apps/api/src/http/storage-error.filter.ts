@@ -23,33 +23,51 @@ export class StorageErrorFilter implements ExceptionFilter {
 
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
-    const request = http.getRequest<{ id: string; url: string; originalUrl?: string }>();
-    const { status, code, detail, errors, headers } = toAnswer(error);
-    if (status >= 500) this.logger.error({ err: error, code, requestId: request.id, msg: 'request failed' });
+    const request = http.getRequest<ProblemRequest>();
+    const { problem, headers } = describeProblem(error, request);
+    if (problem.status >= 500) {
+      this.logger.error({ err: error, code: problem.code, requestId: request.id, msg: 'request failed' });
+    }
     const { httpAdapter } = this.adapterHost;
     const response = http.getResponse();
     if (httpAdapter.isHeadersSent(response)) return; // The answer is under way: it can only be cut, and Fastify does.
-    const problem: Problem = {
+    for (const [name, value] of Object.entries(headers)) httpAdapter.setHeader(response, name, value);
+    httpAdapter.reply(response, JSON.stringify(problem), problem.status);
+  }
+}
+
+/** What a problem tells of its request. */
+export interface ProblemRequest {
+  readonly id: string;
+  readonly url: string;
+  readonly originalUrl?: string;
+}
+
+/** The answer to an error: body and headers. Of what nobody expected it tells nothing but the request's id. */
+export function describeProblem(
+  error: unknown,
+  { id, url, originalUrl = url }: ProblemRequest,
+): { problem: Problem; headers: Record<string, string> } {
+  const { status, code, detail, errors, headers } = toAnswer(error);
+  return {
+    problem: {
       type: 'about:blank',
       title: STATUS_CODES[status] ?? 'Error',
       status,
       ...(detail !== undefined ? { detail: redactSecrets(detail) } : {}),
-      instance: (request.originalUrl ?? request.url).split('?', 1)[0] ?? '/',
+      instance: originalUrl.split('?', 1)[0] ?? '/',
       code,
-      requestId: request.id,
+      requestId: id,
       ...(errors !== undefined ? { errors } : {}),
-    };
-    const allHeaders = {
+    },
+    headers: {
       'content-type': 'application/problem+json; charset=utf-8',
       'cache-control': 'no-store',
-      // Set here too: Fastify answers a malformed URL before any hook runs.
-      'x-request-id': request.id,
+      'x-request-id': id,
       ...(status === 503 ? { 'retry-after': RETRY_AFTER_SECONDS } : {}),
       ...headers,
-    };
-    for (const [name, value] of Object.entries(allHeaders)) httpAdapter.setHeader(response, name, value);
-    httpAdapter.reply(response, JSON.stringify(problem), status);
-  }
+    },
+  };
 }
 
 function toAnswer(error: unknown): Answer {
