@@ -54,6 +54,7 @@ const environmentSchema = z.object({
     }),
     'info',
   ),
+  LOG_FORMAT: withDefault(z.enum(['json', 'pretty'], { error: 'must be json or pretty' }), 'json'),
   DATABASE_URL: z.preprocess(
     emptyToUndefined,
     z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }),

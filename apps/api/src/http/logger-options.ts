@@ -2,6 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import { types } from 'node:util';
 import type { Params } from 'nestjs-pino';
 import type { LogFn } from 'pino';
+import type { Options } from 'pino-http';
+import { PinoPretty } from 'pino-pretty';
 import type { Environment } from '../config/env.js';
 import { redactSecrets } from './redact-secrets.js';
 
@@ -13,33 +15,37 @@ export function toLoggerOptions(environment: Environment): Params {
   const options = toPinoOptions(environment);
   if (environment.LOG_FORMAT === 'json') return { pinoHttp: options };
   // In this thread and at once: a line must not come after those that the process prints itself.
-  return { pinoHttp: [options, pretty({ sync: true, singleLine: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' })] };
+  return {
+    pinoHttp: [
+      options,
+      PinoPretty({ sync: true, singleLine: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' }),
+    ],
+  };
 }
 
 function toPinoOptions(environment: Environment): Options {
   const knownSecrets = listSecrets(environment);
   return {
-      level: environment.LOG_LEVEL,
-      // The request stands in its own line alone; the others of the same request name it by reqId.
-      quietReqLogger: true,
-      autoLogging: { ignore: ({ url }: IncomingMessage) => url?.startsWith('/health/') ?? false },
-      wrapSerializers: false,
-      serializers: {
-        req: ({ id, method, url, socket }: IncomingMessage) => ({
-          id,
-          method,
-          url,
-          remoteAddress: socket.remoteAddress,
-        }),
-        res: ({ statusCode }: { statusCode: number }) => ({ statusCode }),
-        err: (error: unknown) => serializeError(error, knownSecrets),
-      },
-      formatters: { log: (fields) => bigintsToDigits(fields) as Record<string, unknown> },
-      hooks: {
-        logMethod: keepTrailingError,
-        // The last gate: whatever a line was made of, it leaves through here.
-        streamWrite: (line) => redactSecrets(line, knownSecrets),
-      },
+    level: environment.LOG_LEVEL,
+    // The request stands in its own line alone; the others of the same request name it by reqId.
+    quietReqLogger: true,
+    autoLogging: { ignore: ({ url }: IncomingMessage) => url?.startsWith('/health/') ?? false },
+    wrapSerializers: false,
+    serializers: {
+      req: ({ id, method, url, socket }: IncomingMessage) => ({
+        id,
+        method,
+        url,
+        remoteAddress: socket.remoteAddress,
+      }),
+      res: ({ statusCode }: { statusCode: number }) => ({ statusCode }),
+      err: (error: unknown) => serializeError(error, knownSecrets),
+    },
+    formatters: { log: (fields) => bigintsToDigits(fields) as Record<string, unknown> },
+    hooks: {
+      logMethod: keepTrailingError,
+      // The last gate: whatever a line was made of, it leaves through here.
+      streamWrite: (line) => redactSecrets(line, knownSecrets),
     },
   };
 }
