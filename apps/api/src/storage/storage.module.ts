@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { EnvironmentModule } from '../config/env.module.js';
 import { PrismaModule } from '../prisma/prisma.module.js';
 import { FileTransferService } from './file-transfer.service.js';
 import { Presigner } from './s3/presigner.js';
@@ -19,7 +20,7 @@ import { ObjectUploader } from './upload/object-uploader.js';
  * StorageFileRepository rows of StorageFile, always within one workspace
  */
 @Module({
-  imports: [PrismaModule],
+  imports: [EnvironmentModule, PrismaModule],
   providers: [
     storageOptionsProvider,
     S3Clients,

@@ -20,16 +20,24 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
   return {
-    url: url.href,
-    query: (sql, parameters) => query(url.href, sql, parameters),
-    createWorkspace: async (workspaceName = 'a workspace') => {
-      const id = randomUUID();
-      await query(url.href, 'INSERT INTO core_workspace (id, name) VALUES ($1, $2)', [id, workspaceName]);
-      return id;
-    },
+    ...openTestDatabase(url.href),
     drop: async () => {
       await query(serverUrl, `DROP DATABASE ${escapeIdentifier(name)} WITH (FORCE)`);
     },
+  };
+}
+
+/** The same for a migrated database of a server that the test itself started. */
+export function openTestDatabase(url: string): TestDatabase {
+  return {
+    url,
+    query: (sql, parameters) => query(url, sql, parameters),
+    createWorkspace: async (workspaceName = 'a workspace') => {
+      const id = randomUUID();
+      await query(url, 'INSERT INTO core_workspace (id, name) VALUES ($1, $2)', [id, workspaceName]);
+      return id;
+    },
+    drop: async () => {}, // It goes with its server.
   };
 }
 

@@ -34,8 +34,11 @@ export interface TestStorage {
 /**
  * StorageModule on a database and a store of its own, with small parts, short limits and sources allowed on loopback.
  */
-export async function startTestStorage(variables: Record<string, string> = {}): Promise<TestStorage> {
-  const database = await createTestDatabase();
+export async function startTestStorage(
+  variables: Record<string, string> = {},
+  ownDatabase?: TestDatabase,
+): Promise<TestStorage> {
+  const database = ownDatabase ?? (await createTestDatabase());
   const store = await startTestStore();
   const environment = readEnvironment({
     DATABASE_URL: database.url,

@@ -11,8 +11,9 @@ interface SdkError {
   $response?: { headers?: Record<string, string> };
 }
 
+/** Not `instanceof Error`: errors of sockets may come from another realm. */
 function asSdkError(error: unknown): SdkError | undefined {
-  return error instanceof Error ? (error as Error & SdkError) : undefined;
+  return typeof error === 'object' && error !== null ? (error as SdkError) : undefined;
 }
 
 /** HTTP status of the store's answer; undefined when there was none. */
@@ -33,7 +34,7 @@ export function isBucketMissing(error: unknown): boolean {
 
 /** The store said no, so the call had no effect. Anything else may have been carried out. */
 export function isRefusal(error: unknown): boolean {
-  const status = statusOf(error);
+  const status = statusOf(error instanceof StorageError ? error.cause : error);
   return status !== undefined && status >= 400 && status < 500 && status !== 408 && status !== 429;
 }
 

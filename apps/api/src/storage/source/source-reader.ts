@@ -1,3 +1,4 @@
+import { finished, type Readable, Transform } from 'node:stream';
 import { Inject, Injectable, Optional } from '@nestjs/common';
 import { Agent, errors, request } from 'undici';
 import { StorageError } from '../storage.errors.js';
@@ -10,16 +11,17 @@ const REDIRECT_STATUSES = new Set([301, 302, 303, 307, 308]);
 /** How long a finished body may still show bytes beyond its Content-Length before the connection is closed. In ms. */
 const SURPLUS_WINDOW_MS = 20;
 
-/** A source that answered 200. Read `body` to its end or call `close`. */
+/** A source that answered 200. */
 export interface OpenSource {
-  /** Yields the file's bytes as they came over the wire; throws StorageError unless every byte arrived. */
-  readonly body: AsyncIterable<Buffer>;
+  /**
+   * The file's bytes as they came over the wire. Ends only when every byte arrived, else fails with a StorageError.
+   * Destroying it closes the connection at once, also while the source stalls.
+   */
+  readonly body: Readable;
   /** Announced length in bytes; null for a chunked body. */
   readonly contentLength: number | null;
   /** Set when the source coded the body although `identity` was asked for; the bytes are stored as they came. */
   readonly contentEncoding: string | null;
-  /** Ends the connection at once. Again is no harm. */
-  close(): Promise<void>;
 }
 
 /** Seams that tests fill; the product uses the system's resolver and real sockets. */
@@ -70,7 +72,7 @@ export class SourceReader {
     const ended = AbortSignal.any([signal, deadline]);
     const close = () => agent.destroy().catch(() => {}); // Closing twice rejects, and there is nothing left to do.
     let isOpen = false;
-    const explain = (error: unknown) => {
+    const explain = (error: unknown): Error => {
       if (signal.aborted) return signal.reason;
       if (deadline.aborted) {
         return new StorageError('SOURCE_TIMEOUT', `source was not read within ${this.options.deadlineMs / 1_000} s`);
@@ -82,7 +84,9 @@ export class SourceReader {
       const headers = readBodyHeaders(response.headers, this.options);
       isOpen = true;
       const surplus = watchForSurplus(agent);
-      return { ...headers, body: this.readBody(response.body, headers.contentLength, surplus, explain, close), close };
+      const body = this.check(response.body, headers.contentLength, surplus, explain);
+      body.once('close', close);
+      return { ...headers, body };
     } catch (error) {
       await close();
       throw explain(error);
@@ -121,36 +125,43 @@ export class SourceReader {
     return target;
   }
 
-  private async *readBody(
-    body: AsyncIterable<Buffer>,
+  /** Passes the body on, counted; ends only where the end is proven. */
+  private check(
+    body: Readable,
     contentLength: number | null,
     surplus: Surplus,
-    explain: (error: unknown) => unknown,
-    close: () => Promise<void>,
-  ): AsyncGenerator<Buffer> {
+    explain: (error: unknown) => Error,
+  ): Readable {
+    const { maxBytes } = this.options;
     let bytes = 0;
-    try {
-      for await (const chunk of body) {
+    const checked = new Transform({
+      transform(chunk: Buffer, _encoding, done) {
         bytes += chunk.length;
-        if (bytes > this.options.maxBytes) {
-          throw new StorageError(
-            'SOURCE_TOO_LARGE',
-            `source has more than ${this.options.maxBytes} bytes (SOURCE_MAX_BYTES)`,
+        if (bytes <= maxBytes) return done(null, chunk);
+        done(new StorageError('SOURCE_TOO_LARGE', `source has more than ${maxBytes} bytes (SOURCE_MAX_BYTES)`));
+      },
+      flush(done) {
+        if (bytes === 0 && contentLength !== 0) {
+          return done(
+            new StorageError('SOURCE_EMPTY', 'source ended without a byte and did not announce an empty file'),
           );
         }
-        yield chunk;
-      }
-      if (bytes === 0 && contentLength !== 0) {
-        throw new StorageError('SOURCE_EMPTY', 'source ended without a byte and did not announce an empty file');
-      }
-      if (contentLength !== null && (await surplus.wasSeen())) {
-        throw new StorageError('SOURCE_PROTOCOL', `source sent more than the ${contentLength} bytes it announced`);
-      }
-    } catch (error) {
-      throw explain(error);
-    } finally {
-      await close();
-    }
+        if (contentLength === null) return done();
+        surplus.wasSeen().then((wasSeen) => {
+          const message = `source sent more than the ${contentLength} bytes it announced`;
+          done(wasSeen ? new StorageError('SOURCE_PROTOCOL', message) : null);
+        }, done);
+      },
+      destroy(error, done) {
+        body.destroy();
+        done(error);
+      },
+    });
+    // Not `pipeline`: it would hand on undici's error instead of the one for people.
+    finished(body, { writable: false }, (error) => {
+      if (error) checked.destroy(explain(error));
+    });
+    return body.pipe(checked);
   }
 }
 
@@ -212,7 +223,7 @@ function readBodyHeaders(
 }
 
 /** undici's errors, named for people. Details of addresses stay in the cause, which only the log sees. */
-function toSourceError(error: unknown, options: SourceOptions, isOpen: boolean): unknown {
+function toSourceError(error: unknown, options: SourceOptions, isOpen: boolean): StorageError {
   if (error instanceof StorageError) return error;
   if (error instanceof errors.HeadersTimeoutError) {
     return new StorageError('SOURCE_TIMEOUT', `source sent no headers within ${options.headersTimeoutMs} ms`, {
@@ -225,7 +236,7 @@ function toSourceError(error: unknown, options: SourceOptions, isOpen: boolean):
   if (error instanceof errors.HTTPParserError || error instanceof errors.HeadersOverflowError) {
     return new StorageError('SOURCE_PROTOCOL', 'source did not speak proper HTTP', { cause: error });
   }
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const { code } = error as { code?: unknown };
   if (isOpen && (error instanceof errors.SocketError || code === 'ECONNRESET' || code === 'EPIPE')) {
     return new StorageError('SOURCE_TRUNCATED', 'source closed the connection before the end of the file', {
       cause: error,

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
-import { Readable } from 'node:stream';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DatabaseUnavailableError } from '../../prisma/database-error.js';
-import { type OpenSource, SourceReader } from '../source/source-reader.js';
+import { SourceReader } from '../source/source-reader.js';
 import { describeTransferError, StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { type LeftUpload, ObjectUploader, type UploadedObject } from '../upload/object-uploader.js';
@@ -90,17 +89,17 @@ export class TransferRunner {
     signal.throwIfAborted();
     const source = await this.reader.open(job.url, signal);
     const hash = createHash('sha256');
+    const progress: TransferProgress = { bytes: 0, totalBytes: source.contentLength };
     let sha256 = '';
-    const body = Readable.from(
-      observe(source, job, (chunk) => hash.update(chunk)),
-      { objectMode: false },
-    );
-    // A destroyed body waits for the read under way, and a stalled source never ends it.
-    body.once('close', () => void source.close());
     const uploaded = await this.uploader.upload({
       bucket: job.bucket,
       key: job.key,
-      body,
+      body: source.body,
+      onChunk: (chunk) => {
+        hash.update(chunk);
+        progress.bytes += chunk.length;
+        job.onProgress?.({ ...progress });
+      },
       contentType: job.mimeType ?? UNKNOWN_TYPE,
       ...(source.contentEncoding !== null ? { contentEncoding: source.contentEncoding } : {}),
       ...(source.contentLength !== null ? { expectedBytes: source.contentLength } : {}),
@@ -164,18 +163,4 @@ function tokenOf({ id, attempts }: Pick<Claim, 'id' | 'attempts'>): string {
 
 function lost({ id }: Claim): StorageError {
   return new StorageError('TRANSFER_LOST', `transfer of file ${id} was taken over by another process`);
-}
-
-async function* observe(
-  source: OpenSource,
-  job: TransferJob,
-  onChunk: (chunk: Buffer) => void,
-): AsyncGenerator<Buffer> {
-  const progress: TransferProgress = { bytes: 0, totalBytes: source.contentLength };
-  for await (const chunk of source.body) {
-    onChunk(chunk);
-    progress.bytes += chunk.length;
-    job.onProgress?.({ ...progress });
-    yield chunk;
-  }
 }

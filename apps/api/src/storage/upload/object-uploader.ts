@@ -32,6 +32,8 @@ export interface UploadRequest {
   key: string;
   /** Read once. Destroyed with the error when the upload fails. */
   body: Readable;
+  /** Sees every chunk before it is sent. */
+  onChunk?: (chunk: Buffer) => void;
   contentType: string;
   contentEncoding?: string;
   /** Unique to this upload: an object that carries it is ours, whoever else writes to the key. */
@@ -122,10 +124,8 @@ export class ObjectUploader {
   /** Returns when the object turned out to be whole after all; throws the first error after the clean-up. */
   private async settleFailure(session: UploadSession, request: UploadRequest): Promise<void> {
     const place = { bucket: request.bucket, key: request.key };
-    const firstError = toUploadError(session.firstError, place);
-    const isFenced = session.isFenced;
-    if (isFenced) throw firstError;
-    const { uploadId } = session;
+    const { firstError, uploadId } = session;
+    if (session.isFenced) throw firstError;
     if (session.completion !== undefined && uploadId !== undefined) {
       const { parts, error } = session.completion;
       if (await this.settleComplete({ ...place, uploadId }, parts, error, request.token, session.bytes)) return;
@@ -278,11 +278,6 @@ export class ObjectUploader {
 /** S3 takes 10,000 parts: a longer file needs larger ones, in whole MiB. */
 export function choosePartSize(partSizeBytes: number, expectedBytes = 0): number {
   return Math.max(partSizeBytes, Math.ceil(expectedBytes / MAX_PARTS / MiB) * MiB);
-}
-
-function toUploadError(error: unknown, place: { bucket: string; key: string }): unknown {
-  const isOfStore = error instanceof Error && ('$metadata' in error || '$fault' in error || 'code' in error);
-  return isOfStore ? toStoreError(error, 'upload of', place) : error;
 }
 
 function ignoreGone(error: unknown): void {

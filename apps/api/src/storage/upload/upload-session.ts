@@ -10,6 +10,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import type { S3Clients } from '../s3/s3-clients.js';
+import { toStoreError } from '../s3/s3-error.js';
 import { StorageError } from '../storage.errors.js';
 
 /** What the owner of an upload wants to know, awaited at its place. An error ends the upload. */
@@ -23,7 +24,10 @@ export interface UploadHooks {
 }
 
 interface SessionRequest {
+  bucket: string;
+  key: string;
   body: Readable;
+  onChunk?: (chunk: Buffer) => void;
   hooks?: UploadHooks;
   signal?: AbortSignal;
 }
@@ -66,7 +70,7 @@ export class UploadSession {
     if (this.firstError !== undefined) return;
     this.firstError = error;
     this.stop.abort(error);
-    this.request.body.destroy(error instanceof Error ? error : new Error('upload ended', { cause: error }));
+    this.request.body.destroy(new Error('upload ended', { cause: error }));
   }
 
   end(): void {
@@ -86,6 +90,7 @@ export class UploadSession {
         if (this.bytes > maxBytes) {
           throw new StorageError('UPLOAD_FAILED', `body has more than ${maxBytes} bytes; raise S3_PART_SIZE_BYTES`);
         }
+        this.request.onChunk?.(buffer);
         yield buffer;
       }
     } catch (error) {
@@ -112,10 +117,10 @@ export class UploadSession {
       if (command instanceof PutObjectCommand) {
         await this.request.hooks?.beforeObject?.(this.bytes);
         this.isPutSent = true;
-        return await this.clients.parts.send(command, { abortSignal: this.stop.signal });
+        return await this.ask(this.clients.parts.send(command, { abortSignal: this.stop.signal }));
       }
       if (command instanceof UploadPartCommand) {
-        return await this.clients.parts.send(command, { abortSignal: this.stop.signal });
+        return await this.ask(this.clients.parts.send(command, { abortSignal: this.stop.signal }));
       }
       throw new Error('lib-storage sent a command that is not known here');
     } catch (error) {
@@ -126,7 +131,7 @@ export class UploadSession {
 
   private async create(command: CreateMultipartUploadCommand): Promise<CreateMultipartUploadCommandOutput> {
     // Not cut off by a cancel: an upload that the store began but whose id nobody read could never be cleaned up.
-    const created = await this.clients.control.send(command);
+    const created = await this.ask(this.clients.control.send(command));
     if (!created.UploadId) throw new StorageError('UPLOAD_FAILED', 'the store began an upload and gave it no id');
     this.uploadId = created.UploadId;
     await this.request.hooks?.onUploadId?.(created.UploadId);
@@ -139,10 +144,19 @@ export class UploadSession {
     this.completion = { parts: command.input.MultipartUpload?.Parts ?? [] };
     try {
       // Never cut off: a Complete that was received goes on in the store whatever its client does.
-      return await this.clients.control.send(command);
+      return await this.ask(this.clients.control.send(command));
     } catch (error) {
       this.completion.error = error;
       throw error;
+    }
+  }
+
+  /** Only what the store answers is told as the store's error: hooks and the body have errors of their own. */
+  private async ask<Answer>(answer: Promise<Answer>): Promise<Answer> {
+    try {
+      return await answer;
+    } catch (error) {
+      throw toStoreError(error, 'upload of', this.request);
     }
   }
 }
