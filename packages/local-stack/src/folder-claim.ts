@@ -30,12 +30,18 @@ export async function claimFolder(folder: string): Promise<FolderClaim> {
     throw new Error(`${real} is in use by another run (process ${owner}): stop it first, or give another data folder`);
   }
   server.unref();
-  await keep(ownerFile, String(process.pid));
-  return {
+  const claim: FolderClaim = {
     async release() {
       if (!server.listening) return;
       server.close();
       await once(server, 'close');
     },
   };
+  try {
+    await keep(ownerFile, String(process.pid));
+  } catch (error) {
+    await claim.release();
+    throw error;
+  }
+  return claim;
 }

@@ -71,7 +71,7 @@ async function nameFailedMigration(pool: Pool, error: unknown): Promise<unknown>
   const name = await firstFailedMigration(pool);
   if (name === undefined) return error;
   const message = failedBefore
-    ? `migration ${name} failed in an earlier run and blocks the ones after it: mend it, undo by hand what it may have left, and mark it as rolled back`
+    ? `migration ${name} failed in an earlier run and blocks the ones after it: mend it, undo what it may have left, and run "resolve --rolled-back ${name}"`
     : `migration ${name} failed: ${error.scriptError}`;
   return new Error(message, { cause: error });
 }

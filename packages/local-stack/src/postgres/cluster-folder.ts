@@ -15,7 +15,7 @@ const PASS_THROUGH = 0o711;
 const OWNER_ONLY = 0o700;
 
 /** The environment of PostgreSQL's programs: nothing of ours (PGPORT, LANG, secrets) may change or reach them. */
-export const SERVER_ENVIRONMENT = { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' };
+export const SERVER_ENVIRONMENT = { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' };
 
 /** Where one cluster keeps its things. Only `cluster` belongs to the server's user. */
 export interface ClusterFolder {
@@ -43,7 +43,7 @@ export async function prepareClusterFolder(dataDir: string, binaries: PostgresBi
     await chmod(root, PASS_THROUGH);
     await assertReachable(root, account);
   }
-  const folder: ClusterFolder = {
+  return {
     root,
     cluster: path.join(root, 'cluster'),
     portFile: path.join(root, 'port'),
@@ -51,7 +51,6 @@ export async function prepareClusterFolder(dataDir: string, binaries: PostgresBi
     logFile: path.join(root, 'postgres.log'),
     account,
   };
-  return folder;
 }
 
 /**

@@ -32,6 +32,8 @@ export async function isPostmasterOf(pid: number, clusterDir: string): Promise<b
 
 /** Ends a postmaster and what it started: politely, then at once, then by force. Returns when all of them are gone. */
 export async function shutDownCluster(pid: number, clusterDir: string): Promise<void> {
+  // It may have ended by itself, and the number gone to another program.
+  if (!(await isPostmasterOf(pid, clusterDir))) return;
   signal(pid, 'SIGINT');
   if (await isGoneWithin(pid, clusterDir, FAST_SHUTDOWN_MS)) return;
   signal(pid, 'SIGQUIT');
