@@ -21,6 +21,9 @@ export class CliError extends Error {
   }
 }
 
+/** Prisma's code for a table that is not there. */
+const MISSING_TABLE = 'P2021';
+
 /**
  * What a person reads on stderr: `error CODE: message`. Errors without a code are defects or come from outside; their
  * stack is shown only when asked for.
@@ -28,6 +31,8 @@ export class CliError extends Error {
 export function describeFailure(error: unknown, { verbose = false } = {}): string {
   if (!(error instanceof Error)) return `error: ${String(error)}`;
   const code = (error as { code?: unknown }).code;
+  if (code === MISSING_TABLE)
+    return 'error MIGRATION_NEEDED: the database has not all tables yet; make them with: pnpm storage migrate';
   const line = `error${typeof code === 'string' ? ` ${code}` : ''}: ${error.message}`;
   return verbose ? `${line}\n${error.stack}${error.cause ? `\ncaused by: ${String(error.cause)}` : ''}` : line;
 }

@@ -32,7 +32,7 @@ export async function verifyCors(context: CommandContext, options: CorsOptions):
   for (const difference of differences) console.log(difference);
   throw new CliError(
     'CORS_DIFFERS',
-    `bucket ${bucket} differs from ${corsFileOf(options.env)}; mend it with: pnpm storage cors apply --env ${options.env}`,
+    `bucket ${bucket} differs from ${corsFileOf(options.env)}; mend it with: pnpm storage cors apply --env ${options.env}${options.bucket ? ` --bucket ${options.bucket}` : ''}`,
   );
 }
 
