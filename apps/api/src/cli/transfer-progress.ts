@@ -3,6 +3,9 @@ import { formatBytes, formatSeconds } from './byte-text.js';
 
 /** Between two lines where there is no terminal to draw on. */
 const LINE_EVERY_MS = 2_000;
+/** Before that the rate of the first bytes says nothing of the rest. */
+const STEADY_AFTER_S = 1;
+const BAR_WIDTH = 24;
 
 export interface TransferProgressView {
   update(progress: { bytes: number; totalBytes: number | null }): void;
@@ -12,14 +15,23 @@ export interface TransferProgressView {
 
 /** Shows how far a transfer is on stderr: a bar on a terminal, a line every two seconds elsewhere. */
 export function showTransferProgress(output: NodeJS.WriteStream = process.stderr): TransferProgressView {
-  const startedAt = performance.now();
+  let startedAt: number | undefined;
   const describe = (bytes: number, totalBytes: number | null) => {
-    const rate = bytes / ((performance.now() - startedAt) / 1_000);
-    const left = totalBytes === null ? '' : `, ${formatSeconds((totalBytes - bytes) / rate)} left`;
     const total = totalBytes === null ? '' : ` of ${formatBytes(totalBytes)}`;
+    const seconds = (performance.now() - (startedAt ?? 0)) / 1_000;
+    if (seconds < STEADY_AFTER_S) return `${formatBytes(bytes)}${total}`;
+    const rate = bytes / seconds;
+    const left = totalBytes === null ? '' : `, ${formatSeconds((totalBytes - bytes) / rate)} left`;
     return `${formatBytes(bytes)}${total}, ${formatBytes(rate)}/s${left}`;
   };
-  return output.isTTY ? drawBar(output, describe) : writeLines(output, describe);
+  const view = output.isTTY ? drawBar(output, describe) : writeLines(output, describe);
+  return {
+    update(progress) {
+      startedAt ??= performance.now();
+      view.update(progress);
+    },
+    stop: () => view.stop(),
+  };
 }
 
 type Describe = (bytes: number, totalBytes: number | null) => string;
@@ -51,8 +63,6 @@ function drawBar(output: NodeJS.WriteStream, describe: Describe): TransferProgre
     },
   };
 }
-
-const BAR_WIDTH = 24;
 
 function writeLines(output: NodeJS.WriteStream, describe: Describe): TransferProgressView {
   let lastAt = performance.now();
