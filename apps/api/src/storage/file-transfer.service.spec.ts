@@ -3,7 +3,14 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { type AddressInfo, createServer as createSocketServer, type Server, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GetObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import {
+  CompleteMultipartUploadCommand,
+  GetObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  ListPartsCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startTestStorage, type TestStorage } from '../../test/support/test-storage.js';
 
@@ -221,6 +228,30 @@ describe('createAndTransfer of the same request again', () => {
     expect(await leftAt(path)).toEqual({ objects: 1, uploads: 0 });
   });
 
+  it.each([
+    ['the store had put the object together', true],
+    ['the store still has only the parts', false],
+  ])('finishes one whose owner died after it sent Complete, without a download, when %s', async (_what, isComplete) => {
+    const id = randomUUID();
+    const path = newPath();
+    let downloads = 0;
+    const url = await serve((_request, response) => {
+      downloads += 1;
+      response.writeHead(500).end();
+    });
+    const uploadId = await storage.beginUpload(path, `${id}.1`);
+    if (isComplete) {
+      const place = { Bucket: storage.bucket, Key: path, UploadId: uploadId };
+      const { Parts } = await s3.send(new ListPartsCommand(place));
+      await s3.send(new CompleteMultipartUploadCommand({ ...place, MultipartUpload: { Parts } }));
+    }
+    const sha256 = createHash('sha256').update('hello').digest('hex');
+    await storage.insertAbandoned({ id, workspaceId, path, sourceUrl: url, uploadId, completing: { size: 5, sha256 } });
+    expect(await start(url, path)).toMatchObject({ id, transferStatus: 'DONE', size: 5n, sha256, attempts: 2 });
+    expect(downloads).toBe(0);
+    expect(await leftAt(path)).toEqual({ objects: 1, uploads: 0 });
+  });
+
   it('ends without touching the row when another process took it over', async () => {
     const path = newPath();
     const url = await serve(
@@ -429,6 +460,13 @@ describe('uploadStream', () => {
     );
     await expect(storage.s3.uploadStream({ path, body, contentType: 'video/mp4' })).rejects.toThrow('the disk is gone');
     expect(await leftAt(path)).toEqual({ objects: 0, uploads: 0 });
+  });
+
+  it('survives a stream that breaks before it is read', async () => {
+    const body = new Readable({ read() {} });
+    body.destroy(new Error('never opened'));
+    const upload = storage.s3.uploadStream({ path: `uploads/${randomUUID()}`, body, contentType: 'video/mp4' });
+    await expect(upload).rejects.toThrow('never opened');
   });
 
   it('refuses bad paths, buckets and types before any request, in every method', async () => {

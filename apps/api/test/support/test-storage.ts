@@ -19,16 +19,20 @@ export interface TestStorage {
   readonly s3: S3Service;
   readonly files: StorageFileRepository;
   readonly store: TestStore;
-  /** Begins a multipart upload with one part, as an owner that died leaves it. */
-  beginUpload(path: string): Promise<string>;
-  /** A TRANSFERRING row whose lease ran out. */
-  insertAbandoned(row: {
-    workspaceId: string;
-    path: string;
-    sourceUrl: string;
-    uploadId: string | null;
-  }): Promise<string>;
+  /** Begins a multipart upload with one part ("hello"), as an owner that died leaves it. */
+  beginUpload(path: string, token?: string): Promise<string>;
+  /** A TRANSFERRING row whose lease ran out in its first try; `completing` when Complete was sent by then. */
+  insertAbandoned(row: AbandonedRow): Promise<void>;
   stop(): Promise<void>;
+}
+
+export interface AbandonedRow {
+  id?: string;
+  workspaceId: string;
+  path: string;
+  sourceUrl: string;
+  uploadId: string;
+  completing?: { size: number; sha256: string };
 }
 
 /**
@@ -65,22 +69,32 @@ export async function startTestStorage(
     s3: app.get(S3Service),
     files: app.get(StorageFileRepository),
     store,
-    async beginUpload(path) {
-      const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: path }));
-      await client.send(
-        new UploadPartCommand({ Bucket: bucket, Key: path, UploadId, PartNumber: 1, Body: Buffer.from('x') }),
-      );
+    async beginUpload(path, token = 'none') {
+      const place = { Bucket: bucket, Key: path };
+      const create = new CreateMultipartUploadCommand({ ...place, Metadata: { 'transfer-token': token } });
+      const { UploadId } = await client.send(create);
+      await client.send(new UploadPartCommand({ ...place, UploadId, PartNumber: 1, Body: Buffer.from('hello') }));
       return UploadId ?? '';
     },
-    async insertAbandoned({ workspaceId, path, sourceUrl, uploadId }) {
-      const id = randomUUID();
+    async insertAbandoned({ id = randomUUID(), workspaceId, path, sourceUrl, uploadId, completing }) {
       await database.query(
         `INSERT INTO core_storage_file
-           (id, workspace_id, type, path, bucket, source_url, transfer_status, attempts, lease_token, lease_until, upload_id)
-         VALUES ($1, $2, 'recording-video', $3, $4, $5, 'TRANSFERRING', 1, gen_random_uuid(), now() - interval '1 second', $6)`,
-        [id, workspaceId, path, bucket, sourceUrl, uploadId],
+           (id, workspace_id, type, path, bucket, source_url, transfer_status, attempts, lease_token, lease_until,
+            upload_id, completing, size, sha256)
+         VALUES ($1, $2, 'recording-video', $3, $4, $5, 'TRANSFERRING', 1, gen_random_uuid(), now() - interval '1 second',
+            $6, $7, $8, $9)`,
+        [
+          id,
+          workspaceId,
+          path,
+          bucket,
+          sourceUrl,
+          uploadId,
+          completing !== undefined,
+          completing?.size,
+          completing?.sha256,
+        ],
       );
-      return id;
     },
     async stop() {
       client.destroy();

@@ -8,7 +8,6 @@ import {
   GetObjectCommand,
   HeadObjectCommand,
   ListPartsCommand,
-  paginateListParts,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { Inject, Injectable, Logger } from '@nestjs/common';
@@ -257,17 +256,21 @@ export class ObjectUploader {
     await this.clients.control.send(new CompleteMultipartUploadCommand(params));
   }
 
+  /** By hand: the SDK's paginator goes on for ever where a store names a next marker on its last page too. */
   private async listParts({ bucket, key, uploadId }: LeftUpload): Promise<CompletedPart[]> {
     const parts: CompletedPart[] = [];
+    const params = { Bucket: bucket, Key: key, UploadId: uploadId };
     try {
-      const params = { Bucket: bucket, Key: key, UploadId: uploadId };
-      for await (const page of paginateListParts({ client: this.clients.control }, params)) {
+      for (let marker: string | undefined; ; ) {
+        const page = await this.clients.control.send(new ListPartsCommand({ ...params, PartNumberMarker: marker }));
         parts.push(...(page.Parts ?? []).map(({ PartNumber, ETag }) => ({ PartNumber, ETag })));
+        if (page.IsTruncated !== true || page.NextPartNumberMarker === marker) return parts;
+        marker = page.NextPartNumberMarker;
       }
     } catch (error) {
-      if (!isGone(error)) throw toStoreError(error, 'listing the parts of', { bucket, key });
+      if (isGone(error)) return [];
+      throw toStoreError(error, 'listing the parts of', { bucket, key });
     }
-    return parts;
   }
 
   private warn(action: string, { bucket, key }: { bucket: string; key: string }, error: unknown): void {

@@ -56,6 +56,8 @@ export class UploadSession {
     private readonly clients: S3Clients,
     private readonly request: SessionRequest,
   ) {
+    // Its error reaches the caller through the loop that reads it; one that comes before must not end the process.
+    request.body.on('error', () => {});
     if (request.signal?.aborted) this.onCancel();
     request.signal?.addEventListener('abort', this.onCancel, { once: true });
   }
