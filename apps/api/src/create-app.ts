@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { BadRequestException } from '@nestjs/common';
+import { HttpException } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Logger } from 'nestjs-pino';
@@ -65,9 +65,13 @@ interface FrameworkReply {
   send(body?: unknown): unknown;
 }
 
-/** Fastify answers a malformed URL before any hook, guard or filter runs. */
-function answerFrameworkError(error: Error, request: ProblemRequest, reply: FrameworkReply): void {
-  const { problem, headers } = describeProblem(new BadRequestException(error.message), request);
+/** Fastify answers a malformed URL (400) or too long an id (414) before any hook, guard or filter runs. */
+function answerFrameworkError(
+  { message, statusCode = 400 }: Error & { statusCode?: number },
+  request: ProblemRequest,
+  reply: FrameworkReply,
+): void {
+  const { problem, headers } = describeProblem(new HttpException(message, statusCode), request);
   reply.code(problem.status).headers(headers).send(JSON.stringify(problem));
 }
 

@@ -94,6 +94,8 @@ function toHttpAnswer(error: HttpException): Answer {
       return { status, code: 'ROUTE_NOT_FOUND', detail: 'there is no such route' };
     case 413:
       return { status, code: 'BODY_TOO_LARGE', detail: error.message };
+    case 414:
+      return { status, code: 'URI_TOO_LONG', detail: 'a part of the path is too long' };
     case 415:
       return { status, code: 'UNSUPPORTED_MEDIA_TYPE', detail: 'bodies must be application/json' };
     case 400:
