@@ -2,6 +2,12 @@ import preset from '../../jest.preset.js';
 
 export default {
   ...preset,
+  moduleNameMapper: {
+    // The code of test/guide names files of src without `.js`, as the guide prints it; nothing else does.
+    '^\\.{1,2}/(storage/[\\w-]+\\.(?:module|service))$': '<rootDir>/src/$1',
+    '^\\./(recording\\.repository)$': '<rootDir>/src/recordings/$1',
+    ...preset.moduleNameMapper,
+  },
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
 };

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
+import { EnvironmentModule } from '../config/env.module.js';
 import { PrismaService } from './prisma.service.js';
 
-@Module({ providers: [PrismaService], exports: [PrismaService] })
+@Module({ imports: [EnvironmentModule], providers: [PrismaService], exports: [PrismaService] })
 export class PrismaModule {}

@@ -1,0 +1,37 @@
+// Compiles only while every published method of the guide has the same parameters and the same result in our classes.
+import type { FileTransferService, TransferControl } from '../storage/file-transfer.service';
+import type { S3Service } from '../storage/s3.service';
+import type { FileTransferService as PublishedFileTransferService } from './file-transfer.service';
+import type { S3Service as PublishedS3Service } from './s3.service';
+
+type IsSame<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+type Method = (...parameters: never[]) => unknown;
+type Signature<T> = T extends Method ? [parameters: Parameters<T>, result: ReturnType<T>] : never;
+type Comparison<Ours, Published> = {
+  [Name in keyof Published & string]: Name extends keyof Ours
+    ? IsSame<Signature<Ours[Name]>, Signature<Published[Name]>> extends true
+      ? 'same'
+      : `${Name} differs`
+    : `${Name} is missing`;
+};
+
+export const s3Service: Comparison<S3Service, PublishedS3Service> = {
+  uploadStream: 'same',
+  getSignedUrl: 'same',
+  deleteObject: 'same',
+  headObject: 'same',
+  getDefaultBucket: 'same',
+};
+
+/** Ours takes a second parameter too, which every call of the guide leaves out. */
+interface WithControl extends Omit<PublishedFileTransferService, 'createAndTransfer'> {
+  createAndTransfer(
+    ...parameters: [...Parameters<PublishedFileTransferService['createAndTransfer']>, control?: TransferControl]
+  ): ReturnType<PublishedFileTransferService['createAndTransfer']>;
+}
+
+export const fileTransferService: Comparison<FileTransferService, WithControl> = {
+  createAndTransfer: 'same',
+  getSignedUrl: 'same',
+  deleteFile: 'same',
+};
