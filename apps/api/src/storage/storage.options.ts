@@ -1,7 +1,5 @@
 import type { Environment } from '../config/env.js';
 import { ENVIRONMENT } from '../config/env.js';
-import type { AddressRange } from './source/address-guard.js';
-import { parseAddressRanges } from './source/address-guard.js';
 
 /** Default life of a presigned URL in seconds. */
 export const DEFAULT_URL_EXPIRY_SECONDS = 3_600;
@@ -35,8 +33,9 @@ export interface StoreOptions {
 /** What a source may be and how long it may take. */
 export interface SourceOptions {
   readonly allowHttp: boolean;
-  readonly allowedAddresses: readonly AddressRange[];
-  readonly deniedAddresses: readonly AddressRange[];
+  /** Ranges as AddressGuard reads them. */
+  readonly allowedAddresses: readonly string[];
+  readonly deniedAddresses: readonly string[];
   readonly maxBytes: number;
   readonly maxRedirects: number;
   readonly headersTimeoutMs: number;
@@ -93,8 +92,8 @@ export function toStorageOptions(env: Environment): StorageOptions {
     }),
     source: Object.freeze({
       allowHttp: env.SOURCE_ALLOW_HTTP,
-      allowedAddresses: parseAddressRanges(env.SOURCE_ALLOWED_ADDRESSES),
-      deniedAddresses: parseAddressRanges(env.SOURCE_DENIED_ADDRESSES),
+      allowedAddresses: env.SOURCE_ALLOWED_ADDRESSES,
+      deniedAddresses: env.SOURCE_DENIED_ADDRESSES,
       maxBytes: env.SOURCE_MAX_BYTES,
       maxRedirects: env.SOURCE_MAX_REDIRECTS,
       headersTimeoutMs: env.SOURCE_HEADERS_TIMEOUT_MS,

@@ -7,18 +7,13 @@ import { buildConnector } from 'undici';
 import { StorageError } from '../storage.errors.js';
 
 /** A range of addresses, at one port or at all. */
-export interface AddressRange {
+interface AddressRange {
   readonly network: ipaddr.IPv4 | ipaddr.IPv6;
   readonly prefixLength: number;
   readonly port?: number;
 }
 
-/**
- * Reads `10.0.0.0/8`, `127.0.0.1/32:9000`, `::1/128` and `[::1/128]:9000`.
- *
- * @throws Error naming the item that is no range
- */
-export function parseAddressRanges(items: readonly string[]): AddressRange[] {
+function parseAddressRanges(items: readonly string[]): AddressRange[] {
   return items.map((item) => {
     const match = /^\[(.+)\]:(\d+)$/.exec(item) ?? /^([0-9.]+\/\d+):(\d+)$/.exec(item);
     try {
@@ -55,8 +50,10 @@ export type Dial = (
 ) => void;
 
 export interface AddressGuardOptions {
-  readonly allowedAddresses: readonly AddressRange[];
-  readonly deniedAddresses: readonly AddressRange[];
+  /** `10.0.0.0/8`, `127.0.0.1/32:9000`, `::1/128` or `[::1/128]:9000`. */
+  readonly allowedAddresses: readonly string[];
+  /** Written the same way. */
+  readonly deniedAddresses: readonly string[];
   readonly resolve?: Resolve;
   readonly dial?: Dial;
 }
@@ -71,8 +68,13 @@ export interface AddressGuardOptions {
 export class AddressGuard {
   private readonly resolve: Resolve;
   private readonly dial: Dial;
+  private readonly allowed: readonly AddressRange[];
+  private readonly denied: readonly AddressRange[];
 
-  constructor(private readonly options: AddressGuardOptions) {
+  /** @throws Error naming the item of a list that is no range */
+  constructor(options: AddressGuardOptions) {
+    this.allowed = parseAddressRanges(options.allowedAddresses);
+    this.denied = parseAddressRanges(options.deniedAddresses);
     this.resolve = options.resolve ?? resolveBySystem;
     this.dial = options.dial ?? createDial();
   }
@@ -82,8 +84,8 @@ export class AddressGuard {
     // A zone id (fe80::1%eth0) names an interface of this machine.
     if (isIP(address) === 0 || address.includes('%')) return false;
     const ip = ipaddr.process(address);
-    if (isIn(ip, this.options.allowedAddresses, port)) return true;
-    if (isIn(ip, this.options.deniedAddresses, port) || isIn(ip, CLOUD_HOST_AGENT, port)) return false;
+    if (isIn(ip, this.allowed, port)) return true;
+    if (isIn(ip, this.denied, port) || isIn(ip, CLOUD_HOST_AGENT, port)) return false;
     if (isOwnAddress(ip)) return false;
     if (ip.range() !== 'unicast') return false;
     if (ip.kind() === 'ipv4') return true;

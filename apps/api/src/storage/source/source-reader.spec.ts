@@ -3,7 +3,6 @@ import { type AddressInfo, createServer as createSocketServer, type Server, type
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { StorageError } from '../storage.errors.js';
 import type { SourceOptions, StorageOptions } from '../storage.options.js';
-import { parseAddressRanges } from './address-guard.js';
 import { SourceReader, type SourceSeams } from './source-reader.js';
 
 const servers: Server[] = [];
@@ -35,7 +34,7 @@ const serveRaw = (answer: string, { keepOpen = true } = {}) =>
 function createReader(changes: Partial<SourceOptions> = {}, seams: SourceSeams = {}): SourceReader {
   const source: SourceOptions = {
     allowHttp: true,
-    allowedAddresses: parseAddressRanges(['127.0.0.1/32']),
+    allowedAddresses: ['127.0.0.1/32'],
     deniedAddresses: [],
     maxBytes: 1024 * 1024,
     maxRedirects: 3,
