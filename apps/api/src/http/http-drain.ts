@@ -4,6 +4,7 @@ import type { FastifyAdapter } from '@nestjs/platform-fastify';
 
 /** Longest wait for running requests at the end, in ms: below the 30 s after which Kubernetes kills. */
 const DRAIN_LIMIT_MS = 10_000;
+const SWEEP_INTERVAL_MS = 50;
 
 /**
  * Ends the server before anything that requests need: no new connections, running requests end, idle ones are closed.
@@ -15,12 +16,15 @@ export class HttpDrain implements OnModuleDestroy {
   constructor(private readonly adapterHost: HttpAdapterHost<FastifyAdapter>) {}
 
   async onModuleDestroy(): Promise<void> {
-    const server = this.adapterHost.httpAdapter.getInstance();
-    const limit = setTimeout(() => server.server.closeAllConnections(), DRAIN_LIMIT_MS);
+    const fastify = this.adapterHost.httpAdapter.getInstance();
+    const limit = setTimeout(() => fastify.server.closeAllConnections(), DRAIN_LIMIT_MS);
+    // A connection whose request has just ended would stay open for the next one, which never comes.
+    const sweep = setInterval(() => fastify.server.closeIdleConnections(), SWEEP_INTERVAL_MS);
     try {
-      await server.close();
+      await fastify.close();
     } finally {
       clearTimeout(limit);
+      clearInterval(sweep);
     }
   }
 }

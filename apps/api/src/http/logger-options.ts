@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { types } from 'node:util';
+import { RequestMethod } from '@nestjs/common';
 import type { Params } from 'nestjs-pino';
 import type { LogFn } from 'pino';
 import type { Options } from 'pino-http';
@@ -10,12 +11,16 @@ import { redactSecrets } from './redact-secrets.js';
 /** Causes of causes shown in one line. */
 const MAX_CAUSES = 5;
 
+/** nestjs-pino's own default, `{/*splat}`, matches nothing since @fastify/middie puts a slash before it. */
+const EVERY_ROUTE = [{ path: '{*path}', method: RequestMethod.ALL }];
+
 /** How the app logs: one JSON object a line on stdout (LOG_FORMAT), with the request's id, and without secrets. */
 export function toLoggerOptions(environment: Environment): Params {
   const options = toPinoOptions(environment);
-  if (environment.LOG_FORMAT === 'json') return { pinoHttp: options };
+  if (environment.LOG_FORMAT === 'json') return { forRoutes: EVERY_ROUTE, pinoHttp: options };
   // In this thread and at once: a line must not come after those that the process prints itself.
   return {
+    forRoutes: EVERY_ROUTE,
     pinoHttp: [
       options,
       PinoPretty({ sync: true, singleLine: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' }),
