@@ -56,7 +56,7 @@ describe('pnpm start on embedded servers', () => {
   afterAll(() => home.remove());
 
   it('brings the sample from recording.ready to a URL that plays it, and stops on Ctrl-C', async () => {
-    const { product, ready, port } = await startProduct(home);
+    const { product, ready, port } = await startProduct(home, { WEB_PORT: '4100' });
     first = ready;
     const processes = await product.tree();
     expect(processes.length).toBeGreaterThanOrEqual(3); // itself, PostgreSQL and the store
@@ -72,6 +72,10 @@ describe('pnpm start on embedded servers', () => {
     expect(createHash('sha256').update(bytes).digest('hex')).toBe(ready.file.sha256);
     expect(await statusOf(ready.videoUrl ?? '', { range: 'bytes=0-1023' })).toBe(206);
     expect(await statusOf(`${ready.videoUrl}x`)).toBe(403);
+    for (const url of [ready.videoUrl ?? '', `${ready.apiUrl}/health/live`]) {
+      const { headers } = await fetch(url, { method: 'GET', headers: { origin: 'http://localhost:4100' } });
+      expect(headers.get('access-control-allow-origin')).toBe('http://localhost:4100');
+    }
 
     const fileUrl = `${ready.apiUrl}/workspaces/${ready.workspaceId}/files/${ready.file.id}`;
     expect(await statusOf(fileUrl, { authorization: `Bearer ${ready.token}` })).toBe(200);
@@ -126,6 +130,19 @@ describe('pnpm start on embedded servers', () => {
     again.product.signalGroup('SIGINT');
     expect(await again.product.exit()).toBe(0);
     expect(await stillRunning(processes)).toEqual([]);
+  }, 60_000);
+
+  it('stops what it has started when Ctrl-C comes before it is ready', async () => {
+    const product = new CliProcess(home, ['start'], { API_PORT: String(await freePort()) });
+    const processes = await product.until(async () =>
+      product.stdout.includes('PostgreSQL') ? product.tree() : undefined,
+    );
+    expect(processes.length).toBeGreaterThanOrEqual(3);
+    product.signalGroup('SIGINT');
+    expect(await product.exit()).toBe(130);
+    expect(product.stderr).toBe('');
+    expect(await stillRunning(processes)).toEqual([]);
+    expect(await readReady(home)).toBeUndefined();
   }, 60_000);
 
   it('says in one line that the port is taken, and starts nothing', async () => {

@@ -11,10 +11,11 @@ const program = createProgram({ interruption, opened });
 
 let exitCode = 0;
 function fail(error: unknown): void {
-  exitCode = interruption.aborted && error === interruption.reason ? (error as InterruptedError).exitCode : 1;
+  exitCode = error instanceof InterruptedError ? error.exitCode : 1;
   if (!(error instanceof InterruptedError)) console.error(describeFailure(error, program.opts()));
 }
 
-await program.parseAsync().catch(fail);
+// What a command was doing when Ctrl-C came fails in many ways; that it was stopped is the one thing to say.
+await program.parseAsync().catch((error: unknown) => fail(interruption.aborted ? interruption.reason : error));
 await opened.disposeAsync().catch(fail);
 process.exit(exitCode);

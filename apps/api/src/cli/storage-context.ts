@@ -8,6 +8,6 @@ export async function openStorage({ isVerbose }: CommandContext): Promise<INestA
   return await NestFactory.createApplicationContext(CliModule, {
     // Errors come back to the command, which closes what it opened; Nest would end the process.
     abortOnError: false,
-    logger: isVerbose ? ['fatal', 'error', 'warn', 'log', 'debug'] : ['fatal'],
+    logger: isVerbose ? ['fatal', 'error', 'warn'] : ['fatal'],
   });
 }
