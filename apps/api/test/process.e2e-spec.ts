@@ -2,11 +2,14 @@ import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { type ApiProcess, startApiProcess } from './support/api-process.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startTestStore, type TestStore } from './support/test-store.js';
 import { mintToken, TEST_JWT_SECRET } from './support/test-token.js';
+
+const MiB = 1024 * 1024;
 
 describe('the API as a process', () => {
   let database: TestDatabase;
@@ -137,6 +140,43 @@ describe('the API as a process', () => {
         expect(performance.now() - signalled).toBeLessThan(3_000);
       },
     );
+
+    it('ends a running transfer too: its row says so, and nothing of it is left', async () => {
+      const source = createHttpServer((_request, response) => {
+        response.writeHead(200, { 'content-length': 64 * MiB }).write(Buffer.alloc(12 * MiB)); // And nothing more.
+      }).listen(0, '127.0.0.1');
+      await once(source, 'listening');
+      const { port } = source.address() as AddressInfo;
+      const api = await start({ dotEnv: { ...basics, ...store.variables, SOURCE_ALLOWED_ADDRESSES: '127.0.0.1/32' } });
+      const url = await api.listening();
+      const workspaceId = await database.createWorkspace();
+      await fetch(`${url}/workspaces/${workspaceId}/recordings`, {
+        method: 'POST',
+        headers: {
+          authorization: `Bearer ${await mintToken({ workspaces: [workspaceId] })}`,
+          'content-type': 'application/json',
+        },
+        body: JSON.stringify({ externalVideoUrl: `http://127.0.0.1:${port}/v.mp4` }),
+      });
+      const readRows = () =>
+        database.query<Record<string, unknown>>('SELECT * FROM core_storage_file WHERE workspace_id = $1', [
+          workspaceId,
+        ]);
+      for (const end = Date.now() + 10_000; Date.now() < end && !(await readRows())[0]?.upload_id; ) await sleep(20);
+      api.signal('SIGTERM');
+      expect(await api.ended()).toBe(0);
+      source.closeAllConnections();
+      source.close();
+      expect(await readRows()).toMatchObject([
+        { transfer_status: 'FAILED', transfer_error: expect.stringMatching(/^TRANSFER_CANCELLED: /), upload_id: null },
+      ]);
+      const client = store.createClient();
+      const { Uploads = [] } = await client.send(
+        new ListMultipartUploadsCommand({ Bucket: store.variables.S3_BUCKET, Prefix: `recordings/${workspaceId}/` }),
+      );
+      client.destroy();
+      expect(Uploads).toEqual([]);
+    });
 
     it('logs what nobody caught, without its secrets, and exits with 1', async () => {
       // The secret is put together there: the stack names this text.

@@ -1,8 +1,10 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { EventEmitter2 } from '@nestjs/event-emitter';
+import { RecordingTransferListener } from '../src/recordings/recording-transfer.listener.js';
 import { createTestApp, type TestApp } from './support/test-app.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startTestStore, type TestStore } from './support/test-store.js';
@@ -136,6 +138,25 @@ describe('/workspaces/:workspaceId/recordings', () => {
     const texts = await Promise.all(answers.map((answer) => answer.text()));
     expect(texts.join()).not.toContain('canary');
     expect(texts[0]).toContain(`"externalVideoUrl":"${sourceUrl}/v.mp4"`);
+  });
+
+  it('makes one file of an event that is sent again', async () => {
+    const { id } = await create(`${sourceUrl}/v.mp4`);
+    api.app.get(EventEmitter2).emit('recording.ready', { recordingId: id });
+    const { videoFileId } = await waitFor(id, (recording) => recording.videoFileId !== null);
+    const listener = api.app.get(RecordingTransferListener);
+    await listener.handleRecordingReady({ recordingId: id });
+    const rows = await database.query('SELECT id, attempts FROM core_storage_file WHERE workspace_id = $1', [
+      workspaceId,
+    ]);
+    expect(rows).toEqual([{ id: videoFileId, attempts: 1 }]);
+  });
+
+  it('survives an event of a recording that is not there', async () => {
+    const listener = api.app.get(RecordingTransferListener);
+    await listener.handleRecordingReady({ recordingId: randomUUID() });
+    await listener.handleRecordingReady({ recordingId: 'no-uuid' });
+    expect(await database.query('SELECT id FROM core_storage_file WHERE workspace_id = $1', [workspaceId])).toEqual([]);
   });
 
   it('lists recordings newest first in pages, each with the state of its video', async () => {

@@ -25,7 +25,8 @@ export class StorageErrorFilter implements ExceptionFilter {
     const http = host.switchToHttp();
     const request = http.getRequest<ProblemRequest>();
     const { problem, headers } = describeProblem(error, request);
-    if (problem.status >= 500) {
+    // That storage is off was said at the start.
+    if (problem.status >= 500 && problem.code !== 'STORAGE_OFF') {
       this.logger.error({ err: error, code: problem.code, requestId: request.id, msg: 'request failed' });
     }
     const { httpAdapter } = this.adapterHost;
