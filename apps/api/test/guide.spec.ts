@@ -9,7 +9,11 @@ import { fileURLToPath } from 'node:url';
 import { parseEnv, promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { readEnvironment } from '../src/config/env.js';
+import { FileTransferService } from '../src/storage/file-transfer.service.js';
+import { S3Service } from '../src/storage/s3.service.js';
+import { StorageModule } from '../src/storage/storage.module.js';
 import { toStorageOptions } from '../src/storage/storage.options.js';
+import { StorageFileRepository } from '../src/storage/storage-file.repository.js';
 
 const guideFolder = fileURLToPath(new URL('guide', import.meta.url));
 const apiFolder = fileURLToPath(new URL('..', import.meta.url));
@@ -127,6 +131,16 @@ describe("the guide's code", () => {
       .replaceAll('  async ', '  ');
     const compared = readGuide(`published/${name}.ts`);
     expect(compared.slice(compared.indexOf('export declare class'))).toBe(published);
+  });
+});
+
+describe("the guide's services", () => {
+  it('are the three that StorageModule exports', () => {
+    expect(Reflect.getMetadata('exports', StorageModule)).toEqual([
+      S3Service,
+      FileTransferService,
+      StorageFileRepository,
+    ]);
   });
 });
 
