@@ -411,6 +411,20 @@ describe('deleteFile', () => {
     await storage.transfers.deleteFile(file, true);
   });
 
+  it('can be taken back while it is soft', async () => {
+    const path = newPath();
+    const file = await start(await serveFile(Buffer.from('hello')), path);
+    await storage.transfers.deleteFile(file);
+    const restored = await storage.files.restore({ workspaceId, id: file.id });
+    expect(restored).toMatchObject({ id: file.id, deletedAt: null, transferStatus: 'DONE' });
+    expect(await storage.files.restore({ workspaceId: randomUUID(), id: file.id })).toBeNull();
+    await storage.database.query(
+      "UPDATE core_storage_file SET deleted_at = now(), lease_until = now() + interval '1 minute' WHERE id = $1",
+      [file.id],
+    );
+    await expect(storage.files.restore({ workspaceId, id: file.id })).rejects.toMatchObject({ code: 'FILE_BUSY' });
+  });
+
   it('ends the transfer under way and leaves nothing', async () => {
     const path = newPath();
     const url = await serve(

@@ -10,7 +10,7 @@ import { parseTransferError, StorageError } from './storage.errors.js';
 import { DEFAULT_URL_EXPIRY_SECONDS, STORAGE_OPTIONS, type StorageOptions } from './storage.options.js';
 import { type StorageFile, StorageFileRepository } from './storage-file.repository.js';
 import { type TransferProgress, TransferRunner } from './transfer/transfer-runner.js';
-import { TransferStateRepository } from './transfer/transfer-state.repository.js';
+import { type Claim, TransferStateRepository } from './transfer/transfer-state.repository.js';
 import { assertMimeType, isInlineType } from './upload/content-headers.js';
 import { ObjectUploader } from './upload/object-uploader.js';
 
@@ -201,21 +201,28 @@ export class FileTransferService implements OnModuleDestroy {
       const claim = await this.state.claimForRemoval(file.id, leaseMs);
       const row = await this.files.findById(file);
       if (row === null) return;
-      if (claim !== null) {
-        const place = { bucket: row.bucket, key: row.path };
-        await this.uploader.removeObject(place);
-        if (claim.uploadId !== null && !(await this.uploader.discardParts({ ...place, uploadId: claim.uploadId }))) {
-          throw new StorageError(
-            'FILE_BUSY',
-            `parts of file ${file.id} cannot be discarded now; delete it again later`,
-          );
-        }
-        return await this.files.hardDelete(file);
-      }
+      if (claim !== null) return await this.removeClaimed(claim, row);
       if (performance.now() > giveUpAt) {
         throw new StorageError('FILE_BUSY', `file ${file.id} is still being transferred by another process`);
       }
       await sleep(JOIN_POLL_MS);
+    }
+  }
+
+  private async removeClaimed(claim: Claim, { id, workspaceId, bucket, path: key }: StorageFile): Promise<void> {
+    try {
+      await this.uploader.removeObject({ bucket, key });
+      const { uploadId } = claim;
+      if (uploadId !== null && !(await this.uploader.discardParts({ bucket, key, uploadId }))) {
+        throw new StorageError('FILE_BUSY', `parts of file ${id} cannot be discarded now; delete it again later`);
+      }
+      if (!(await this.uploader.isObjectGone({ bucket, key }))) {
+        throw new StorageError('FILE_BUSY', `the store still shows ${bucket}/${key} after its delete; is it locked?`);
+      }
+      await this.files.hardDelete({ id, workspaceId });
+    } catch (error) {
+      await this.state.release(claim).catch(() => {}); // The first error counts; the lease runs out by itself.
+      throw error;
     }
   }
 }

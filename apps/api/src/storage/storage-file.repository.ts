@@ -120,10 +120,20 @@ export class StorageFileRepository {
     });
   }
 
-  /** Brings a soft-deleted file back; null when the workspace has no such file. */
+  /**
+   * Brings a soft-deleted file back; null when the workspace has no such file.
+   *
+   * @throws StorageError FILE_BUSY while its transfer is being ended or its object removed
+   */
   async restore({ workspaceId, id }: FileKey): Promise<StorageFile | null> {
-    await this.prisma.client.storageFile.updateMany({ where: { workspaceId, id }, data: { deletedAt: null } });
-    return await this.findById({ workspaceId, id });
+    await this.prisma.client.$executeRaw`
+      UPDATE core_storage_file SET deleted_at = NULL
+      WHERE workspace_id = ${workspaceId}::uuid AND id = ${id}::uuid AND (lease_until IS NULL OR lease_until < now())`;
+    const file = await this.findById({ workspaceId, id });
+    if (file !== null && file.deletedAt !== null) {
+      throw new StorageError('FILE_BUSY', `file ${id} is being removed or its transfer ended; try again in a minute`);
+    }
+    return file;
   }
 
   /** Removes the row and frees its path. Only after its object is gone: FileTransferService.deleteFile does both. */

@@ -95,6 +95,11 @@ export class TransferStateRepository {
     });
   }
 
+  /** Lets go of a row that could not be removed, so that the next try need not wait for the lease to run out. */
+  async release(claim: Claim): Promise<void> {
+    await this.change(claim, RELEASED);
+  }
+
   async find(id: string): Promise<StorageFile | null> {
     return await this.prisma.client.storageFile.findUnique({ where: { id } });
   }

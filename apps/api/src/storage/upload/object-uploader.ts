@@ -224,6 +224,17 @@ export class ObjectUploader {
     }
   }
 
+  /** Asks again after a delete: an object under a lock or a retention rule is still there. */
+  async isObjectGone({ bucket, key }: { bucket: string; key: string }): Promise<boolean> {
+    try {
+      await this.clients.control.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+      return false;
+    } catch (error) {
+      if (isGone(error)) return true;
+      throw toStoreError(error, 'proof of the delete of', { bucket, key });
+    }
+  }
+
   private async findOwnObject({ bucket, key }: { bucket: string; key: string }, token: string) {
     try {
       const head = await this.clients.control.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
