@@ -1,6 +1,6 @@
+import { corsRulesXml, parseCorsRules } from '../cors-rules.js';
 import { S3Error } from '../errors.js';
 import { childrenOf, each, element, malformedXml, parseXml, textOf, xmlDocument } from '../xml.js';
-import { corsRulesXml, parseCorsRules } from './cors-rules.js';
 import { type Exchange, isoTime } from './exchange.js';
 import { refuseUnsupportedHeaders } from './object-headers.js';
 import { requireProtectedBody } from './object-operations.js';

@@ -1,9 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { link, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { CorsRule } from '../cors-rules.js';
 import { S3Error, systemErrorCode } from '../errors.js';
 import type { WriteCondition } from '../http/conditions.js';
-import type { CorsRule } from '../operations/cors-rules.js';
 import { readSegments, type Segment, writeDataFile } from './data-file.js';
 import { KeyedMutex } from './keyed-mutex.js';
 import { mapConcurrently } from './map-concurrently.js';

@@ -1,6 +1,6 @@
-import { S3Error } from '../errors.js';
-import { isHeaderName } from '../http/header-value.js';
-import { childrenOf, each, element, malformedXml, parseXml, textOf, textsOf, xmlDocument } from '../xml.js';
+import { S3Error } from './errors.js';
+import { isHeaderName } from './http/header-value.js';
+import { childrenOf, each, element, malformedXml, parseXml, textOf, textsOf, xmlDocument } from './xml.js';
 
 const METHODS = ['GET', 'PUT', 'POST', 'DELETE', 'HEAD'];
 const MAX_RULES = 100;
