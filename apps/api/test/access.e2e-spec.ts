@@ -31,8 +31,8 @@ describe('who may call what', () => {
     operations = await listOperations(api);
   });
   afterAll(async () => {
-    await api.close();
-    await store.stop();
+    await api?.close();
+    await store?.stop();
     await database.drop();
   });
 

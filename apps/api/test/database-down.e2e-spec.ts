@@ -72,9 +72,9 @@ describe('while PostgreSQL or the bucket cannot be reached', () => {
     api = await createTestApp({ env: { DATABASE_URL: cuttable.url, ...store.variables } });
   });
   afterAll(async () => {
-    await api.close();
-    road.close();
-    await store.stop();
+    await api?.close();
+    road?.close();
+    await store?.stop();
     await database.drop();
   });
 

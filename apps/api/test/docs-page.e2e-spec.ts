@@ -19,9 +19,9 @@ describe('/docs in Chromium', () => {
     browser = await playwright.launch({ executablePath: await chromium.executablePath(), args: chromium.args });
   }, 60_000);
   afterAll(async () => {
-    await browser.close();
-    await api.close();
-    await store.stop();
+    await browser?.close();
+    await api?.close();
+    await store?.stop();
     await database.drop();
   });
 

@@ -34,9 +34,9 @@ describe('/workspaces/:workspaceId/files', () => {
     api = await createTestApp({ env: { DATABASE_URL: database.url, ...store.variables } });
   });
   afterAll(async () => {
-    await api.close();
-    s3.destroy();
-    await store.stop();
+    await api?.close();
+    s3?.destroy();
+    await store?.stop();
     await database.drop();
   });
   beforeEach(async () => {

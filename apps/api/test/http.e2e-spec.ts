@@ -26,8 +26,8 @@ describe('the HTTP surface', () => {
     api = await createTestApp({ env });
   });
   afterAll(async () => {
-    await api.close();
-    await store.stop();
+    await api?.close();
+    await store?.stop();
     await database.drop();
   });
 

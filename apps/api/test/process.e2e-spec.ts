@@ -29,7 +29,7 @@ describe('the API as a process', () => {
     }
   });
   afterAll(async () => {
-    await store.stop();
+    await store?.stop();
     await database.drop();
   });
 

@@ -48,10 +48,10 @@ describe('/workspaces/:workspaceId/recordings', () => {
     api = await createTestApp({ env });
   });
   afterAll(async () => {
-    await api.close();
+    await api?.close();
     source.closeAllConnections();
     source.close();
-    await store.stop();
+    await store?.stop();
     await database.drop();
   });
   beforeEach(async () => {

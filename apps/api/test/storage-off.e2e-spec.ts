@@ -16,7 +16,7 @@ describe('the API without S3_ENDPOINT', () => {
     api = await createTestApp({ env: { DATABASE_URL: database.url } });
   });
   afterAll(async () => {
-    await api.close();
+    await api?.close();
     await database.drop();
   });
 
