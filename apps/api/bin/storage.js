@@ -24,7 +24,10 @@ async function build() {
   const output = [];
   turbo.stdout.on('data', (chunk) => output.push(chunk));
   turbo.stderr.on('data', (chunk) => output.push(chunk));
-  const [exitCode, signal] = await once(turbo, 'close');
+  const [exitCode, signal] = await once(turbo, 'close').catch(() => {
+    console.error('error USAGE: the build tool is not on the PATH; call this as: pnpm storage <command>');
+    process.exit(1);
+  });
   clearTimeout(announcement);
   if (exitCode === 0) return;
   process.stderr.write(Buffer.concat(output));

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { GetBucketCorsCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
@@ -158,9 +158,12 @@ describe('pnpm start on embedded servers', () => {
 });
 
 describe("pnpm start on the user's own servers", () => {
-  it('migrates the database, changes nothing about the bucket, and says what would mend its CORS rules', async () => {
+  it('takes them from .env, changes nothing about the bucket, and says what would mend its CORS rules', async () => {
     const [home, database, store] = await Promise.all([makeCliHome(), createTestDatabase(), startTestStore()]);
-    const { product, ready } = await startProduct(home, { DATABASE_URL: database.url, ...store.variables });
+    const variables = { DATABASE_URL: database.url, ...store.variables };
+    const lines = Object.entries(variables).map(([key, value]) => `${key}=${value}`);
+    await writeFile(join(home.folder, '.env'), ['AUTH_JWT_SECRET=', ...lines].join('\n'));
+    const { product, ready } = await startProduct(home);
     expect(product.stdout).toContain('nothing was changed; mend it with: pnpm storage cors apply --env dev');
 
     const client = store.createClient();

@@ -178,6 +178,25 @@ describe('pnpm storage cors', () => {
     await expect(client.send(new GetBucketCorsCommand({ Bucket: store.variables.S3_BUCKET }))).rejects.toThrow('CORS');
   }, 30_000);
 
+  it.each(['apply', 'verify'])(
+    '%s shows the way where the store has no CORS call',
+    async (action) => {
+      // As OpenStack Swift answers it.
+      const swift = await serve((_, response) =>
+        response
+          .writeHead(501, { 'content-type': 'application/xml' })
+          .end('<Error><Code>NotImplemented</Code></Error>'),
+      );
+      const { exitCode, stderr } = await runCli(home, ['cors', action, '--env', 'dev'], {
+        ...variables,
+        S3_ENDPOINT: swift,
+      });
+      expect(exitCode).toBe(1);
+      expect(stderr).toMatch(/^error CORS_UNSUPPORTED: .*infra\/s3\/README\.md shows how\n$/);
+    },
+    30_000,
+  );
+
   it.each(['apply', 'verify'])('%s refuses rules with an example origin', async (action) => {
     const { exitCode, stderr } = await runCli(home, ['cors', action, '--env', 'prod'], variables);
     expect(exitCode).toBe(1);
