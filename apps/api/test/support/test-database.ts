@@ -13,8 +13,16 @@ export interface TestDatabase {
 
 /** A migrated, empty database of this test file alone: a copy of the template that global-setup.ts made (about 50 ms). */
 export async function createTestDatabase(): Promise<TestDatabase> {
-  const { TEST_POSTGRES_URL: serverUrl, TEST_TEMPLATE_DATABASE: template } = process.env;
-  if (!serverUrl || !template) throw new Error('run through jest: its global-setup.ts starts PostgreSQL');
+  return await createDatabaseFrom(readVariable('TEST_TEMPLATE_DATABASE'));
+}
+
+/** A database without a table, for tests of the migrations themselves. */
+export async function createEmptyDatabase(): Promise<TestDatabase> {
+  return await createDatabaseFrom('template1');
+}
+
+async function createDatabaseFrom(template: string): Promise<TestDatabase> {
+  const serverUrl = readVariable('TEST_POSTGRES_URL');
   const name = `test_${randomUUID()}`;
   await query(serverUrl, `CREATE DATABASE ${escapeIdentifier(name)} TEMPLATE ${escapeIdentifier(template)}`);
   const url = new URL(serverUrl);
@@ -25,6 +33,12 @@ export async function createTestDatabase(): Promise<TestDatabase> {
       await query(serverUrl, `DROP DATABASE ${escapeIdentifier(name)} WITH (FORCE)`);
     },
   };
+}
+
+function readVariable(name: 'TEST_POSTGRES_URL' | 'TEST_TEMPLATE_DATABASE'): string {
+  const value = process.env[name];
+  if (!value) throw new Error('run through jest: its global-setup.ts starts PostgreSQL');
+  return value;
 }
 
 /** The same for a migrated database of a server that the test itself started. */
