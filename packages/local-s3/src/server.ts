@@ -151,6 +151,7 @@ class RequestRun {
   async #dispatch(): Promise<void> {
     const { request, response } = this;
     response.setHeader('server', 'local-s3');
+    response.setHeader('server', 'local-s3');
     response.setHeader('x-amz-request-id', this.#requestId);
     response.setHeader('x-amz-id-2', randomBytes(24).toString('base64'));
     const target = parseRequestTarget(request.url ?? '/', request.headers.host ?? '');

@@ -40,6 +40,9 @@ const cidrList = list.pipe(
   ),
 );
 
+/** Stores whose ways are known (storage/s3/store-profile.ts); `auto` finds out which one answers. */
+const STORE_NAMES = ['auto', 'aws-s3', 'swift', 'ceph', 'minio', 'ovh', 'local-s3', 'unknown'] as const;
+
 /**
  * Every variable that the API reads, with its bounds. `.env.example` explains each in one line.
  * Bounds of parts: S3 user guide, "multipart upload limits" (5 MiB to 5 GiB a part, 5 TiB an object).
@@ -81,6 +84,9 @@ const environmentSchema = z.object({
   S3_CHECKSUM_MODE: optional(
     z.enum(['when_required', 'when_supported'], { error: 'must be when_required or when_supported' }),
   ),
+  S3_STORE: withDefault(z.enum(STORE_NAMES, { error: `must be one of ${STORE_NAMES.join(', ')}` }), 'auto'),
+  S3_MAX_PARTS: optional(integer(1, 10_000)),
+  S3_CONTENT_MD5: optional(flag),
   S3_PART_SIZE_BYTES: withDefault(integer(5 * MiB, 5 * GiB), 10 * MiB),
   S3_QUEUE_SIZE: withDefault(integer(1, 64), 4),
 

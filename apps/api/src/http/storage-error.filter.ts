@@ -132,6 +132,7 @@ function toStatus(code: StorageErrorCode): number {
     case 'SOURCE_ADDRESS_BLOCKED':
     case 'SOURCE_EMPTY':
     case 'SOURCE_TOO_LARGE':
+    case 'UPLOAD_TOO_LARGE':
       return 422;
     case 'SOURCE_UNREACHABLE':
     case 'SOURCE_STATUS':
@@ -144,6 +145,7 @@ function toStatus(code: StorageErrorCode): number {
     case 'UPLOAD_FAILED':
     case 'UPLOAD_OUTCOME_UNKNOWN':
     case 'CORS_UNSUPPORTED':
+    case 'LIFECYCLE_UNSUPPORTED':
       return 502;
     case 'SOURCE_TIMEOUT':
       return 504;

@@ -4,6 +4,7 @@ import { PrismaModule } from '../prisma/prisma.module.js';
 import { FileTransferService } from './file-transfer.service.js';
 import { Presigner } from './s3/presigner.js';
 import { S3Clients } from './s3/s3-clients.js';
+import { StoreCapabilities } from './s3/store-capabilities.js';
 import { S3Service } from './s3.service.js';
 import { SourceReader } from './source/source-reader.js';
 import { storageOptionsProvider } from './storage.options.js';
@@ -24,6 +25,7 @@ import { ObjectUploader } from './upload/object-uploader.js';
   providers: [
     storageOptionsProvider,
     S3Clients,
+    StoreCapabilities,
     Presigner,
     ObjectUploader,
     SourceReader,

@@ -5,8 +5,8 @@ import { ENVIRONMENT } from '../config/env.js';
 export const DEFAULT_URL_EXPIRY_SECONDS = 3_600;
 /** Longest life of a presigned URL that Signature Version 4 allows: seven days, in seconds. */
 export const MAX_URL_EXPIRY_SECONDS = 604_800;
-/** S3 user guide, "multipart upload limits": parts of one object. */
-export const MAX_PARTS = 10_000;
+/** S3 user guide, "multipart upload limits": bytes of one part. */
+export const MAX_PART_SIZE_BYTES = 5 * 1024 ** 3;
 
 /** What the store is and how it is spoken to. */
 export interface StoreOptions {
@@ -25,6 +25,12 @@ export interface StoreOptions {
   };
   readonly forcePathStyle: boolean;
   readonly checksumMode: 'WHEN_REQUIRED' | 'WHEN_SUPPORTED';
+  /** Absent: the store is recognised by its answers. */
+  readonly storeName?: Exclude<Environment['S3_STORE'], 'auto'>;
+  /** Instead of what the store is known or says to allow. */
+  readonly maxParts?: number;
+  /** Whether parts carry Content-MD5; absent: over https, where nothing else that the store verifies protects them. */
+  readonly contentMd5?: boolean;
   readonly partSizeBytes: number;
   /** Parts in flight of one upload. */
   readonly queueSize: number;
@@ -87,6 +93,9 @@ export function toStorageOptions(env: Environment): StorageOptions {
         (env.S3_CHECKSUM_MODE ?? (isAws ? 'when_supported' : 'when_required')) === 'when_supported'
           ? 'WHEN_SUPPORTED'
           : 'WHEN_REQUIRED',
+      ...(env.S3_STORE === 'auto' ? {} : { storeName: env.S3_STORE }),
+      ...(env.S3_MAX_PARTS !== undefined ? { maxParts: env.S3_MAX_PARTS } : {}),
+      ...(env.S3_CONTENT_MD5 !== undefined ? { contentMd5: env.S3_CONTENT_MD5 } : {}),
       partSizeBytes: env.S3_PART_SIZE_BYTES,
       queueSize: env.S3_QUEUE_SIZE,
     }),

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { CreateMultipartUploadCommand, UploadPartCommand } from '@aws-sdk/client-s3';
+import type { Type } from '@nestjs/common';
 import { ConfigModule } from '@nestjs/config';
 import { Test } from '@nestjs/testing';
 import { ENVIRONMENT, readEnvironment } from '../../src/config/env.js';
@@ -18,6 +19,8 @@ export interface TestStorage {
   readonly transfers: FileTransferService;
   readonly s3: S3Service;
   readonly files: StorageFileRepository;
+  /** Any provider of StorageModule, exported or not. */
+  get<Provider>(type: Type<Provider>): Provider;
   readonly store: TestStore;
   /** Begins a multipart upload with one part ("hello"), as an owner that died leaves it. */
   beginUpload(path: string, token?: string): Promise<string>;
@@ -68,6 +71,7 @@ export async function startTestStorage(
     transfers: app.get(FileTransferService),
     s3: app.get(S3Service),
     files: app.get(StorageFileRepository),
+    get: (type) => app.get(type, { strict: false }),
     store,
     async beginUpload(path, token = 'none') {
       const place = { Bucket: bucket, Key: path };

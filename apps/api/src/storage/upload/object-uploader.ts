@@ -13,8 +13,9 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { S3Clients } from '../s3/s3-clients.js';
 import { isGone, isRefusal, toStoreError } from '../s3/s3-error.js';
+import { StoreCapabilities } from '../s3/store-capabilities.js';
 import { StorageError } from '../storage.errors.js';
-import { MAX_PARTS, STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
+import { MAX_PART_SIZE_BYTES, STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { contentHeaders } from './content-headers.js';
 import { type UploadHooks, UploadSession } from './upload-session.js';
 
@@ -59,7 +60,7 @@ export interface LeftUpload {
 /**
  * Streams a body into one object by lib-storage's Upload, and leaves either the whole object or nothing.
  *
- * Memory: about part size x (queue size + 1). Upload's own clean-up is off (`leavePartsOnError`), because it aborts
+ * Memory: parts in flight, and about twice that in buffers on their way. Upload's own clean-up is off (`leavePartsOnError`), because it aborts
  * after a failed Complete, which on Swift and Ceph destroys an object that HEAD still shows.
  */
 @Injectable()
@@ -68,6 +69,7 @@ export class ObjectUploader {
 
   constructor(
     private readonly clients: S3Clients,
+    private readonly capabilities: StoreCapabilities,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {}
 
@@ -76,15 +78,23 @@ export class ObjectUploader {
    * UPLOAD_OUTCOME_UNKNOWN when the store never said whether it put the object together
    */
   async upload(request: UploadRequest): Promise<UploadedObject> {
-    const session = new UploadSession(this.clients, request);
-    const { queueSize } = this.options.store;
-    const partSize = choosePartSize(this.options.store.partSizeBytes, request.expectedBytes);
+    const { queueSize, partSizeBytes, endpoint } = this.options.store;
+    const profile = await this.capabilities.profile();
+    const maxParts = profile.maxParts.value;
+    const partSize = choosePartSize({ partSizeBytes, maxParts, expectedBytes: request.expectedBytes });
+    const isMd5Needed =
+      endpoint.startsWith('https:') && profile.checksums.value === 'ignored' && profile.contentMd5.value;
+    const session = new UploadSession(this.clients, {
+      ...request,
+      maxBytes: partSize * maxParts,
+      hasContentMd5: this.options.store.contentMd5 ?? isMd5Needed,
+    });
     const upload = new Upload({
       client: session.asClient(),
       params: {
         Bucket: request.bucket,
         Key: request.key,
-        Body: session.countedBody(partSize * MAX_PARTS),
+        Body: session.countedBody(),
         Metadata: { [TOKEN_METADATA]: request.token },
         ...contentHeaders(request.contentType, request.contentEncoding),
       },
@@ -289,9 +299,19 @@ export class ObjectUploader {
   }
 }
 
-/** S3 takes 10,000 parts: a longer file needs larger ones, in whole MiB. */
-export function choosePartSize(partSizeBytes: number, expectedBytes = 0): number {
-  return Math.max(partSizeBytes, Math.ceil(expectedBytes / MAX_PARTS / MiB) * MiB);
+/**
+ * Bytes of a part: as configured, or more in whole MiB where a long file would not fit into the store's part numbers.
+ *
+ * @throws StorageError UPLOAD_TOO_LARGE with the figure, before anything is sent
+ */
+export function choosePartSize(plan: { partSizeBytes: number; maxParts: number; expectedBytes?: number }): number {
+  const { partSizeBytes, maxParts, expectedBytes = 0 } = plan;
+  const partSize = Math.max(partSizeBytes, Math.ceil(expectedBytes / maxParts / MiB) * MiB);
+  if (partSize <= MAX_PART_SIZE_BYTES) return partSize;
+  throw new StorageError(
+    'UPLOAD_TOO_LARGE',
+    `file has ${expectedBytes} bytes, and this store takes ${maxParts} parts of at most ${MAX_PART_SIZE_BYTES} bytes`,
+  );
 }
 
 function ignoreGone(error: unknown): void {

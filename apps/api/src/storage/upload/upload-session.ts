@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import {
   type CompletedPart,
@@ -30,6 +31,10 @@ interface SessionRequest {
   onChunk?: (chunk: Buffer) => void;
   hooks?: UploadHooks;
   signal?: AbortSignal;
+  /** Part size times the highest part number of the store. */
+  maxBytes: number;
+  /** Parts carry Content-MD5, so that the store notices a changed byte. */
+  hasContentMd5: boolean;
 }
 
 /** `send` of the SDK, as far as lib-storage's Upload uses it. */
@@ -80,17 +85,21 @@ export class UploadSession {
   }
 
   /** The body, counted, and refused past `maxBytes`, where the store's part numbers end. */
-  countedBody(maxBytes: number): Readable {
-    return Readable.from(this.readBody(maxBytes), { objectMode: false });
+  countedBody(): Readable {
+    return Readable.from(this.readBody(), { objectMode: false });
   }
 
-  private async *readBody(maxBytes: number): AsyncGenerator<Buffer> {
+  private async *readBody(): AsyncGenerator<Buffer> {
+    const { maxBytes } = this.request;
     try {
       for await (const chunk of this.request.body) {
         const buffer = typeof chunk === 'string' ? Buffer.from(chunk) : (chunk as Buffer);
         this.bytes += buffer.length;
         if (this.bytes > maxBytes) {
-          throw new StorageError('UPLOAD_FAILED', `body has more than ${maxBytes} bytes; raise S3_PART_SIZE_BYTES`);
+          throw new StorageError(
+            'UPLOAD_TOO_LARGE',
+            `body of unknown length has more than the ${maxBytes} bytes that this store's parts hold; raise S3_PART_SIZE_BYTES`,
+          );
         }
         this.request.onChunk?.(buffer);
         yield buffer;
@@ -116,6 +125,12 @@ export class UploadSession {
       this.stop.signal.throwIfAborted();
       if (command instanceof CreateMultipartUploadCommand) return await this.create(command);
       if (command instanceof CompleteMultipartUploadCommand) return await this.complete(command);
+      if (this.request.hasContentMd5 && (command instanceof PutObjectCommand || command instanceof UploadPartCommand)) {
+        // lib-storage hands over whole buffers, never a stream.
+        command.input.ContentMD5 = createHash('md5')
+          .update(command.input.Body as Buffer)
+          .digest('base64');
+      }
       if (command instanceof PutObjectCommand) {
         await this.request.hooks?.beforeObject?.(this.bytes);
         this.isPutSent = true;
