@@ -66,7 +66,7 @@ export class FileTransferService implements OnModuleDestroy {
    *
    * The same request again (workspace, path, and source without query) gives the DONE row, joins the transfer under
    * way, or tries a FAILED one again: one row and one object.
-   * Memory: about S3_PART_SIZE_BYTES * (S3_QUEUE_SIZE + 1) a transfer; TRANSFER_CONCURRENCY of them stream at once.
+   * Memory: that of S3Service.uploadStream a transfer; TRANSFER_CONCURRENCY of them stream at once.
    * @throws StorageError INVALID_*, SOURCE_URL_INVALID, WORKSPACE_NOT_FOUND, PATH_TAKEN before a row is made; any
    * other code after the row is FAILED, nothing of it is left in the bucket, and `transferError` says the same
    */
@@ -166,12 +166,14 @@ export class FileTransferService implements OnModuleDestroy {
     if (file.transferStatus === 'DONE') return Promise.resolve(file);
     const joined = this.running.get(file.id);
     if (joined !== undefined) return joined.settled;
+    if (this.isStopping) return Promise.reject(stopping()); // It stopped while the row was made: nobody would wait.
     const cancel = new AbortController();
     // Rows and clients are told one thing, whatever reason the caller's signal carries.
     const onAbort = () => cancel.abort(new StorageError('TRANSFER_CANCELLED', 'the transfer was cancelled'));
     if (control.signal?.aborted) onAbort();
     control.signal?.addEventListener('abort', onAbort, { once: true });
-    const settled = this.limit(() => this.runOrFollow(file, url, control, cancel.signal)).finally(() => {
+    const run = () => this.runOrFollow(file, url, control, cancel.signal);
+    const settled = this.inTurn(run, cancel.signal).finally(() => {
       control.signal?.removeEventListener('abort', onAbort);
       this.running.delete(file.id);
     });
@@ -179,8 +181,20 @@ export class FileTransferService implements OnModuleDestroy {
     return settled;
   }
 
+  /** Runs `task` when a slot is free; a cancelled one at once, because it reads no source and only ends its row. */
+  private inTurn<Result>(task: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
+    let begun: Promise<Result> | undefined;
+    const begin = () => (begun ??= task());
+    return new Promise((resolve, reject) => {
+      const beginNow = () => void begin().then(resolve, reject);
+      if (signal.aborted) return beginNow();
+      signal.addEventListener('abort', beginNow, { once: true });
+      this.limit(begin).then(resolve, reject);
+    });
+  }
+
   private async runOrFollow(file: StorageFile, url: URL, control: TransferControl, signal: AbortSignal) {
-    for (let attempts = file.attempts; ; await sleep(JOIN_POLL_MS)) {
+    for (let attempts = file.attempts; ; ) {
       const claim = await this.state.claim(file.id, this.options.leaseMs);
       if (claim !== null) {
         const { path: key, bucket, mimeType } = file;
@@ -191,6 +205,8 @@ export class FileTransferService implements OnModuleDestroy {
       if (now.transferStatus === 'DONE') return now;
       if (now.transferStatus === 'FAILED' && now.attempts > attempts) throw parseTransferError(now.transferError);
       attempts = Math.min(attempts, now.attempts);
+      signal.throwIfAborted(); // Another process runs it: it goes on there.
+      await sleep(JOIN_POLL_MS, undefined, { signal }).catch(() => {}); // A cancel ends the wait; the next round says so.
     }
   }
 
