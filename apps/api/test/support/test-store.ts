@@ -1,7 +1,14 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  CreateBucketCommand,
+  DeleteBucketCommand,
+  DeleteObjectCommand,
+  paginateListObjectsV2,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import { type LocalS3Process, spawnLocalS3 } from '@s3-transfer/local-s3';
 
 export interface TestStore {
@@ -18,26 +25,26 @@ export interface TestStore {
   stop(): Promise<void>;
 }
 
-/** An S3 server of this test file alone, in a process of its own, with an empty bucket. */
+/**
+ * An empty bucket of this test file alone: on an S3 server of its own, in a process of its own; or on the store that
+ * TEST_S3_ENDPOINT, TEST_S3_REGION, TEST_S3_ACCESS_KEY_ID and TEST_S3_SECRET_ACCESS_KEY name, which cannot be killed.
+ */
 export async function startTestStore(): Promise<TestStore> {
+  const endpoint = process.env.TEST_S3_ENDPOINT;
+  const store = endpoint === undefined ? await startOwnServer() : useForeignStore(endpoint);
+  const client = store.createClient();
+  await client.send(new CreateBucketCommand({ Bucket: store.variables.S3_BUCKET }));
+  client.destroy();
+  return store;
+}
+
+async function startOwnServer(): Promise<TestStore> {
   const dataDir = await mkdtemp(join(tmpdir(), 'test-store-'));
   const credentials = { accessKeyId: 'test-access-key', secretAccessKey: 'test-secret-key' };
   let server: LocalS3Process = await spawnLocalS3({ dataDir, ...credentials });
   const { endpoint, port } = server;
-  const variables = {
-    S3_ENDPOINT: endpoint,
-    S3_REGION: 'us-east-1',
-    S3_BUCKET: 'test-bucket',
-    S3_ACCESS_KEY_ID: credentials.accessKeyId,
-    S3_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-  };
-  const createClient = () => new S3Client({ endpoint, region: variables.S3_REGION, credentials, forcePathStyle: true });
-  const client = createClient();
-  await client.send(new CreateBucketCommand({ Bucket: variables.S3_BUCKET }));
-  client.destroy();
   return {
-    variables,
-    createClient,
+    ...nameStore({ endpoint, region: 'us-east-1', bucket: 'test-bucket', ...credentials }),
     kill: () => server.kill(),
     async restart() {
       server = await spawnLocalS3({ dataDir, port, ...credentials });
@@ -47,4 +54,50 @@ export async function startTestStore(): Promise<TestStore> {
       await rm(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+function useForeignStore(endpoint: string): TestStore {
+  const bucket = `test-${randomUUID()}`;
+  const store = nameStore({
+    endpoint,
+    region: process.env.TEST_S3_REGION ?? 'us-east-1',
+    bucket,
+    accessKeyId: process.env.TEST_S3_ACCESS_KEY_ID ?? '',
+    secretAccessKey: process.env.TEST_S3_SECRET_ACCESS_KEY ?? '',
+  });
+  const refuse = async () => {
+    throw new Error('Only a server of the test itself can be killed: run this file without TEST_S3_ENDPOINT.');
+  };
+  return { ...store, kill: refuse, restart: refuse, stop: () => removeBucket(store.createClient(), bucket) };
+}
+
+interface StoreAddress {
+  endpoint: string;
+  region: string;
+  bucket: string;
+  accessKeyId: string;
+  secretAccessKey: string;
+}
+
+function nameStore({ endpoint, region, bucket, accessKeyId, secretAccessKey }: StoreAddress) {
+  const credentials = { accessKeyId, secretAccessKey };
+  return {
+    variables: {
+      S3_ENDPOINT: endpoint,
+      S3_REGION: region,
+      S3_BUCKET: bucket,
+      S3_ACCESS_KEY_ID: accessKeyId,
+      S3_SECRET_ACCESS_KEY: secretAccessKey,
+    },
+    createClient: () => new S3Client({ endpoint, region, credentials, forcePathStyle: true }),
+  };
+}
+
+/** Objects one by one: some stores refuse DeleteObjects as the SDK sends it. Uploads that a failed test left go with the bucket. */
+async function removeBucket(client: S3Client, Bucket: string): Promise<void> {
+  for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket })) {
+    for (const { Key } of Contents) await client.send(new DeleteObjectCommand({ Bucket, Key }));
+  }
+  await client.send(new DeleteBucketCommand({ Bucket }));
+  client.destroy();
 }
