@@ -82,6 +82,8 @@ describe('the rules', () => {
     ['inside storage/', 'storage/a-new-thing.ts', ''],
     ['five doors', 'files/a.ts', "import { assertObjectKey } from '../storage/object-key.js';"],
     ['five doors', 'recordings/a.ts', "import type { Claim } from '../storage/transfer/transfer-state.repository.js';"],
+    ['five doors', 'files/a.ts', "import { StoreDoctor } from '../storage/s3/store-doctor.js';"],
+    ['five doors', 'cli/a.ts', "import { S3Clients } from '../storage/s3/s3-clients.js';"],
     ['AWS SDK', 'storage/transfer/a.ts', "import type { S3Client } from '@aws-sdk/client-s3';"],
     ['AWS SDK', 'health/a.ts', "import { NodeHttpHandler } from '@smithy/node-http-handler';"],
     ['undici', 'storage/s3/a.ts', "import { request } from 'undici';"],

@@ -11,6 +11,7 @@ export class CliError extends Error {
       | 'CORS_DIFFERS'
       | 'EXAMPLE_ORIGIN'
       | 'SAMPLE_FAILED'
+      | 'STORE_PROBLEM'
       | 'TOKENS_ELSEWHERE'
       | 'MIGRATION_FAILED'
       | 'LOCAL_SERVER_FAILED',

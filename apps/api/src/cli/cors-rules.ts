@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import type { S3Service } from '../storage/s3.service.js';
+import type { BucketSettings } from '../storage/s3/bucket-settings.js';
 import { CliError } from './cli-error.js';
 import { repositoryFile } from './settings.js';
 
-export type CorsRule = Awaited<ReturnType<S3Service['getBucketCors']>>[number];
+export type CorsRule = Awaited<ReturnType<BucketSettings['readCors']>>[number];
 
 export const CORS_ENVIRONMENTS = ['dev', 'staging', 'prod'] as const;
 export type CorsEnvironment = (typeof CORS_ENVIRONMENTS)[number];

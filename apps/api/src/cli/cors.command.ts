@@ -1,3 +1,4 @@
+import { BucketSettings } from '../storage/s3/bucket-settings.js';
 import { S3Service } from '../storage/s3.service.js';
 import { StorageError } from '../storage/storage.errors.js';
 import { CliError } from './cli-error.js';
@@ -14,17 +15,16 @@ interface CorsOptions {
 /** @throws CliError EXAMPLE_ORIGIN; StorageError CORS_UNSUPPORTED and STORE_* */
 export async function applyCors(context: CommandContext, options: CorsOptions): Promise<void> {
   const rules = await readCorsRules(options.env);
-  const s3 = await openBucket(context, options);
-  await explainUnsupported(s3.putBucketCors(rules, options.bucket));
-  console.log(`${corsFileOf(options.env)} is applied to bucket ${options.bucket ?? s3.getDefaultBucket()}.`);
+  const { settings, bucket } = await openBucket(context, options);
+  await explainUnsupported(settings.writeCors(rules, bucket));
+  console.log(`${corsFileOf(options.env)} is applied to bucket ${bucket}.`);
 }
 
 /** @throws CliError CORS_DIFFERS after each difference was printed; EXAMPLE_ORIGIN */
 export async function verifyCors(context: CommandContext, options: CorsOptions): Promise<void> {
   const rules = await readCorsRules(options.env);
-  const s3 = await openBucket(context, options);
-  const differences = compareCorsRules(rules, await explainUnsupported(s3.getBucketCors(options.bucket)));
-  const bucket = options.bucket ?? s3.getDefaultBucket();
+  const { settings, bucket } = await openBucket(context, options);
+  const differences = compareCorsRules(rules, await explainUnsupported(settings.readCors(bucket)));
   if (differences.length === 0) {
     console.log(`Bucket ${bucket} has the rules of ${corsFileOf(options.env)}.`);
     return;
@@ -36,13 +36,16 @@ export async function verifyCors(context: CommandContext, options: CorsOptions):
   );
 }
 
-async function openBucket(context: CommandContext, { bucket }: CorsOptions): Promise<S3Service> {
+/** The bucket named on the command line is meant: only calls of the API are held to S3_ALLOWED_BUCKETS. */
+async function openBucket(
+  context: CommandContext,
+  options: CorsOptions,
+): Promise<{ settings: BucketSettings; bucket: string }> {
   await openFoundation(context);
-  // Named on the command line, so it is meant: calls of the API still see S3_ALLOWED_BUCKETS alone.
-  if (bucket) process.env.S3_ALLOWED_BUCKETS = [process.env.S3_ALLOWED_BUCKETS, bucket].filter(Boolean).join(',');
   const storage = await openStorage(context);
   context.opened.defer(() => storage.close());
-  return storage.get(S3Service);
+  const bucket = options.bucket ?? storage.get(S3Service).getDefaultBucket();
+  return { settings: storage.get(BucketSettings, { strict: false }), bucket };
 }
 
 async function explainUnsupported<Answer>(answer: Promise<Answer>): Promise<Answer> {

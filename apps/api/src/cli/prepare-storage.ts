@@ -1,8 +1,9 @@
+import { BucketSettings } from '../storage/s3/bucket-settings.js';
 import { S3Service } from '../storage/s3.service.js';
 import { StorageError } from '../storage/storage.errors.js';
 import { CliError } from './cli-error.js';
 import type { CommandContext } from './command-context.js';
-import { compareCorsRules, readCorsRules, withWebPort } from './cors-rules.js';
+import { type CorsRule, compareCorsRules, readCorsRules, withWebPort } from './cors-rules.js';
 import { DevelopmentWorkspaceRepository } from './development-workspace.repository.js';
 import type { Foundation } from './foundation.js';
 import { openStorage } from './storage-context.js';
@@ -22,13 +23,17 @@ export async function prepareStorage(
   try {
     await storage.get(DevelopmentWorkspaceRepository).ensure(workspaceId);
     const s3 = storage.get(S3Service);
+    const settings = storage.get(BucketSettings, { strict: false });
     const rules = withWebPort(await readCorsRules('dev'), context.settings.webPort);
     if (foundation.store === 'own') {
       await assertBucketReady(s3, context.interruption);
-      return { bucket: s3.getDefaultBucket(), notes: await compareCors(s3, rules) };
+      return {
+        bucket: s3.getDefaultBucket(),
+        notes: [...(await compareCors(settings, rules)), ...(await compareLifecycle(settings))],
+      };
     }
-    await s3.createBucketIfAbsent();
-    await s3.putBucketCors(rules);
+    await settings.createIfAbsent();
+    await settings.writeCors(rules);
     return { bucket: s3.getDefaultBucket(), notes: [] };
   } finally {
     await storage.close();
@@ -48,9 +53,9 @@ async function assertBucketReady(s3: S3Service, interruption: AbortSignal): Prom
   }
 }
 
-async function compareCors(s3: S3Service, rules: Awaited<ReturnType<typeof readCorsRules>>): Promise<string[]> {
+async function compareCors(settings: BucketSettings, rules: CorsRule[]): Promise<string[]> {
   try {
-    const differences = compareCorsRules(rules, await s3.getBucketCors());
+    const differences = compareCorsRules(rules, await settings.readCors());
     if (differences.length === 0) return [];
     return [
       'CORS of the bucket differs from infra/s3/cors-dev.json, so a web page may not show the video:',
@@ -66,5 +71,17 @@ async function compareCors(s3: S3Service, rules: Awaited<ReturnType<typeof readC
     return [
       `CORS of the bucket could not be read (${error.code}); compare it with: pnpm storage cors verify --env dev`,
     ];
+  }
+}
+
+/** A net below the product's own clean-up, where the store has one that is safe; pnpm storage doctor tells more. */
+async function compareLifecycle(settings: BucketSettings): Promise<string[]> {
+  try {
+    const rules = await settings.readLifecycle();
+    if (rules.some(({ AbortIncompleteMultipartUpload: abort }) => abort !== undefined)) return [];
+    return ['the bucket has no rule for stale uploads; infra/s3/README.md says where one is safe, and how to set it'];
+  } catch (error) {
+    if (error instanceof StorageError) return []; // No such call, or no right to it: nothing that a start needs.
+    throw error;
   }
 }

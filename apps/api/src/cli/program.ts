@@ -66,6 +66,15 @@ Without DATABASE_URL an embedded PostgreSQL is used, without S3_ENDPOINT an embe
       await migrate(contextOf());
     });
 
+  program
+    .command('doctor')
+    .description('examine the store: what it can do, what the key may; exit code 1 when something is wrong')
+    .option('--json', 'as one JSON object')
+    .action(async (options) => {
+      const { examineStore } = await import('./doctor.command.js');
+      await examineStore(contextOf(), options);
+    });
+
   const cors = program.command('cors').description('CORS rules of the bucket, from infra/s3/cors-<env>.json');
   const environmentOption = () => new Option('--env <env>', 'whose rules').choices(CORS_ENVIRONMENTS);
   cors

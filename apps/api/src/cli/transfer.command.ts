@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { FileTransferService } from '../storage/file-transfer.service.js';
-import { S3Service } from '../storage/s3.service.js';
+import { BucketSettings } from '../storage/s3/bucket-settings.js';
 import type { StorageFile } from '../storage/storage-file.repository.js';
 import { formatBytes, formatSeconds } from './byte-text.js';
 import type { CommandContext } from './command-context.js';
@@ -35,7 +35,7 @@ export async function transfer(context: CommandContext, options: TransferOptions
   opened.defer(() => storage.close());
   interruption.throwIfAborted();
 
-  if (foundation.store === 'embedded') await storage.get(S3Service).createBucketIfAbsent();
+  if (foundation.store === 'embedded') await storage.get(BucketSettings, { strict: false }).createIfAbsent();
   const workspaceId = options.workspace ?? (await settings.dataFolder.workspaceId());
   if (options.workspace === undefined) await storage.get(DevelopmentWorkspaceRepository).ensure(workspaceId);
 

@@ -1,20 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import {
-  type CORSRule,
-  CreateBucketCommand,
-  DeleteObjectCommand,
-  GetBucketCorsCommand,
-  HeadBucketCommand,
-  HeadObjectCommand,
-  ListObjectsV2Command,
-  PutBucketCorsCommand,
-} from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { Inject, Injectable } from '@nestjs/common';
 import { assertObjectKey } from './object-key.js';
 import { Presigner } from './s3/presigner.js';
 import { S3Clients } from './s3/s3-clients.js';
-import { isBucketMissing, isGone, statusOf, toStoreError } from './s3/s3-error.js';
+import { isGone, toStoreError } from './s3/s3-error.js';
 import { StorageError } from './storage.errors.js';
 import { DEFAULT_URL_EXPIRY_SECONDS, STORAGE_OPTIONS, type StorageOptions } from './storage.options.js';
 import { assertMimeType } from './upload/content-headers.js';
@@ -120,54 +111,6 @@ export class S3Service {
     } catch (error) {
       throw toStoreError(error, 'look into', { bucket });
     }
-  }
-
-  /** Makes S3_BUCKET if the store has none of this name. For a store of one's own: elsewhere buckets are made on purpose. */
-  async createBucketIfAbsent(): Promise<void> {
-    const bucket = this.getDefaultBucket();
-    try {
-      await this.clients.control.send(new HeadBucketCommand({ Bucket: bucket }));
-    } catch (error) {
-      if (!isGone(error) && !isBucketMissing(error)) throw toStoreError(error, 'look at', { bucket });
-      await this.clients.control.send(new CreateBucketCommand({ Bucket: bucket })).catch((cause) => {
-        throw toStoreError(cause, 'creation of', { bucket });
-      });
-    }
-  }
-
-  /**
-   * The bucket's CORS rules; an empty list when it has none.
-   *
-   * @throws StorageError CORS_UNSUPPORTED where the store has no such call (OpenStack Swift)
-   */
-  async getBucketCors(bucket?: string): Promise<CORSRule[]> {
-    const place = { bucket: this.checkBucketName(bucket) };
-    try {
-      return (await this.clients.control.send(new GetBucketCorsCommand({ Bucket: place.bucket }))).CORSRules ?? [];
-    } catch (error) {
-      if (error instanceof Error && error.name === 'NoSuchCORSConfiguration') return [];
-      throw this.toCorsError(error, 'reading the CORS rules of', place);
-    }
-  }
-
-  /** Replaces the bucket's CORS rules. @throws StorageError CORS_UNSUPPORTED */
-  async putBucketCors(rules: CORSRule[], bucket?: string): Promise<void> {
-    const place = { bucket: this.checkBucketName(bucket) };
-    const command = new PutBucketCorsCommand({ Bucket: place.bucket, CORSConfiguration: { CORSRules: rules } });
-    await this.clients.control.send(command).catch((error) => {
-      throw this.toCorsError(error, 'setting the CORS rules of', place);
-    });
-  }
-
-  private toCorsError(error: unknown, action: string, place: { bucket: string }): StorageError {
-    if (statusOf(error) !== 501) return toStoreError(error, action, place);
-    return new StorageError(
-      'CORS_UNSUPPORTED',
-      `${action} bucket ${place.bucket} failed: this store has no CORS call`,
-      {
-        cause: error,
-      },
-    );
   }
 
   private checkPlace(path: string, bucket: string | undefined): string {

@@ -2,9 +2,11 @@ import { Module } from '@nestjs/common';
 import { EnvironmentModule } from '../config/env.module.js';
 import { PrismaModule } from '../prisma/prisma.module.js';
 import { FileTransferService } from './file-transfer.service.js';
+import { BucketSettings } from './s3/bucket-settings.js';
 import { Presigner } from './s3/presigner.js';
 import { S3Clients } from './s3/s3-clients.js';
 import { StoreCapabilities } from './s3/store-capabilities.js';
+import { StoreDoctor } from './s3/store-doctor.js';
 import { S3Service } from './s3.service.js';
 import { SourceReader } from './source/source-reader.js';
 import { storageOptionsProvider } from './storage.options.js';
@@ -26,6 +28,8 @@ import { ObjectUploader } from './upload/object-uploader.js';
     storageOptionsProvider,
     S3Clients,
     StoreCapabilities,
+    BucketSettings,
+    StoreDoctor,
     Presigner,
     ObjectUploader,
     SourceReader,
