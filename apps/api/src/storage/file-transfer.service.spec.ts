@@ -425,6 +425,31 @@ describe('deleteFile', () => {
     await expect(storage.files.restore({ workspaceId, id: file.id })).rejects.toMatchObject({ code: 'FILE_BUSY' });
   });
 
+  it('leaves no DONE row when its object may be gone already', async () => {
+    const path = newPath();
+    const file = await start(await serveFile(Buffer.from('hello')), path);
+    const locked = "UPDATE core_storage_file SET bucket = 'no-such-bucket' WHERE id = $1";
+    await storage.database.query(locked, [file.id]);
+    await expect(storage.transfers.deleteFile(file, true)).rejects.toMatchObject({ code: 'BUCKET_NOT_FOUND' });
+    const restored = await storage.files.restore({ workspaceId, id: file.id });
+    expect(restored).toMatchObject({
+      deletedAt: null,
+      transferStatus: 'FAILED',
+      transferError: expect.stringMatching(/^FILE_DELETED: /),
+    });
+  });
+
+  it('keeps the row when its lease ran out meanwhile and another took the file', async () => {
+    const path = newPath();
+    const file = await start(await serveFile(Buffer.from('hello')), path);
+    await storage.database.query(`CREATE FUNCTION steal() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      UPDATE core_storage_file SET lease_token = gen_random_uuid() WHERE id = NEW.id; RETURN NULL; END $$`);
+    await storage.database.query(`CREATE TRIGGER steal AFTER UPDATE ON core_storage_file FOR EACH ROW
+      WHEN (NEW.id = '${file.id}' AND NEW.lease_token IS NOT NULL AND pg_trigger_depth() = 0) EXECUTE FUNCTION steal()`);
+    await expect(storage.transfers.deleteFile(file, true)).rejects.toMatchObject({ code: 'FILE_BUSY' });
+    expect(await rowAt(path)).toMatchObject({ id: file.id });
+  });
+
   it('ends the transfer under way and leaves nothing', async () => {
     const path = newPath();
     const url = await serve(

@@ -214,7 +214,7 @@ export class FileTransferService implements OnModuleDestroy {
     const { leaseMs } = this.options;
     const giveUpAt = performance.now() + leaseMs * 2;
     for (;;) {
-      const claim = await this.state.claimForRemoval(file.id, leaseMs);
+      const claim = await this.state.claimForRemoval(file, leaseMs);
       const row = await this.files.findById(file);
       if (row === null) return;
       if (claim !== null) return await this.removeClaimed(claim, row);
@@ -225,7 +225,7 @@ export class FileTransferService implements OnModuleDestroy {
     }
   }
 
-  private async removeClaimed(claim: Claim, { id, workspaceId, bucket, path: key }: StorageFile): Promise<void> {
+  private async removeClaimed(claim: Claim, { id, bucket, path: key }: StorageFile): Promise<void> {
     try {
       await this.uploader.removeObject({ bucket, key });
       const { uploadId } = claim;
@@ -235,7 +235,9 @@ export class FileTransferService implements OnModuleDestroy {
       if (!(await this.uploader.isObjectGone({ bucket, key }))) {
         throw new StorageError('FILE_BUSY', `the store still shows ${bucket}/${key} after its delete; is it locked?`);
       }
-      await this.files.hardDelete({ id, workspaceId });
+      if (!(await this.state.remove(claim))) {
+        throw new StorageError('FILE_BUSY', `file ${id} was taken over while it was removed; delete it again`);
+      }
     } catch (error) {
       await this.state.release(claim).catch(() => {}); // The first error counts; the lease runs out by itself.
       throw error;

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Prisma, type StorageFile } from '../../generated/prisma/client.js';
 import { PrismaService } from '../../prisma/prisma.service.js';
+import type { FileKey } from '../storage-file.repository.js';
 
 /** The right to work on a row until `leaseUntil`, and what the owner before left there. */
 export interface Claim {
@@ -40,12 +41,19 @@ export class TransferStateRepository {
     return rows[0] ?? null;
   }
 
-  /** Takes the row, whatever its status, to remove it; null while an owner's lease lives or when the row is gone. */
-  async claimForRemoval(id: string, leaseMs: number): Promise<Claim | null> {
+  /**
+   * Takes the row, whatever its status, to remove it; null while an owner's lease lives or when the row is gone.
+   *
+   * From here on it is not DONE: a removal that breaks off may have taken the object, and a restored row would say
+   * that it is there.
+   */
+  async claimForRemoval({ id, workspaceId }: FileKey, leaseMs: number): Promise<Claim | null> {
     const rows = await this.prisma.client.$queryRaw<Claim[]>`
       UPDATE core_storage_file
-      SET lease_token = gen_random_uuid(), lease_until = now() + ${leaseMs} * interval '1 millisecond', updated_at = ${NOW}
-      WHERE id = ${id}::uuid AND deleted_at IS NOT NULL AND (lease_until IS NULL OR lease_until < now())
+      SET transfer_status = 'FAILED', transfer_error = 'FILE_DELETED: the removal of this file has begun',
+          lease_token = gen_random_uuid(), lease_until = now() + ${leaseMs} * interval '1 millisecond', updated_at = ${NOW}
+      WHERE id = ${id}::uuid AND workspace_id = ${workspaceId}::uuid
+        AND deleted_at IS NOT NULL AND (lease_until IS NULL OR lease_until < now())
       RETURNING ${LEASE_COLUMNS}`;
     return rows[0] ?? null;
   }
@@ -98,6 +106,12 @@ export class TransferStateRepository {
   /** Lets go of a row that could not be removed, so that the next try need not wait for the lease to run out. */
   async release(claim: Claim): Promise<void> {
     await this.change(claim, RELEASED);
+  }
+
+  /** Removes the row whose object is gone, and frees its path. False: the lease is lost, so the file may live again. */
+  async remove({ id, leaseToken }: Claim): Promise<boolean> {
+    const { count } = await this.prisma.client.storageFile.deleteMany({ where: { id, leaseToken } });
+    return count === 1;
   }
 
   async find(id: string): Promise<StorageFile | null> {
