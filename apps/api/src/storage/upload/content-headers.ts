@@ -1,9 +1,9 @@
 import { isTypeValid } from 'content-type';
 import { StorageError } from '../storage.errors.js';
 
-/** Types that a browser shows without running what is inside. SVG, HTML and XML can hold scripts. */
+/** Types that a browser shows without running what is inside. SVG, HTML and XML (any type with +xml) can hold scripts. */
 const INLINE_TYPE =
-  /^(video\/[\w.+-]+|audio\/[\w.+-]+|image\/(png|jpeg|gif|webp|avif|bmp)|application\/pdf|text\/plain)$/;
+  /^(video\/[\w.-]+|audio\/[\w.-]+|image\/(png|jpeg|gif|webp|avif|bmp)|application\/pdf|text\/plain)$/;
 
 /** A browser may show this type in a tab of its own; anything else is downloaded. */
 export function isInlineType(contentType: string): boolean {
