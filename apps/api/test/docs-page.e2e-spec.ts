@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import chromium from '@sparticuz/chromium';
-import { type Browser, chromium as playwright } from 'playwright-core';
+import { launchChromium, type TestBrowser } from './support/launch-chromium.js';
 import { listOperations } from './support/open-api.js';
 import { createTestApp, type TestApp } from './support/test-app.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
@@ -10,23 +9,23 @@ describe('/docs in Chromium', () => {
   let database: TestDatabase;
   let store: TestStore;
   let api: TestApp;
-  let browser: Browser;
+  let chromium: TestBrowser;
 
   beforeAll(async () => {
     database = await createTestDatabase();
     store = await startTestStore();
     api = await createTestApp({ env: { DATABASE_URL: database.url, ...store.variables } });
-    browser = await playwright.launch({ executablePath: await chromium.executablePath(), args: chromium.args });
+    chromium = await launchChromium();
   }, 60_000);
   afterAll(async () => {
-    await browser?.close();
+    await chromium?.close();
     await api?.close();
     await store?.stop();
     await database.drop();
   });
 
   it('shows every operation, within its own security policy, with nothing from other hosts', async () => {
-    const page = await browser.newPage();
+    const page = await chromium.browser.newPage();
     const complaints: string[] = [];
     const foreign: string[] = [];
     page.on('console', (message) => {
