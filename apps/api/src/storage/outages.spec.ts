@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createSocketServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -98,6 +99,29 @@ describe('a store that does not work from the start', () => {
     await expect(s3.checkBucket()).rejects.toMatchObject({ code });
     const body = Readable.from([Buffer.from('x')]);
     await expect(s3.uploadStream({ path: 'a/b', body, contentType: 'video/mp4' })).rejects.toMatchObject({ code });
+  });
+});
+
+describe('a store that takes connections and never answers', () => {
+  const silent = createSocketServer();
+
+  beforeAll(() => new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve)));
+  afterAll(() => void silent.close());
+
+  it.each([
+    ['a source that breaks off', () => source.closeAllConnections(), 'SOURCE_TRUNCATED'],
+    ['the end of the process', () => storage?.transfers.onModuleDestroy(), 'TRANSFER_CANCELLED'],
+  ])('does not hold up %s', async (_what, act, code) => {
+    const silentPort = (silent.address() as AddressInfo).port;
+    source.removeAllListeners('request');
+    source.on('request', (_request, response) => response.writeHead(200, { 'content-length': 10 }).write('hello'));
+    const { start } = await begin({ S3_ENDPOINT: `http://127.0.0.1:${silentPort}` });
+    const asked = once(silent, 'connection');
+    const outcome = expect(start()).rejects.toMatchObject({ code });
+    const [socket] = await asked;
+    act();
+    await outcome;
+    socket.destroy();
   });
 });
 

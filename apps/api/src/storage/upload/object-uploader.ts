@@ -14,6 +14,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { S3Clients } from '../s3/s3-clients.js';
 import { isGone, isRefusal, toStoreError } from '../s3/s3-error.js';
 import { StoreCapabilities } from '../s3/store-capabilities.js';
+import type { StoreProfile } from '../s3/store-profile.js';
 import { StorageError } from '../storage.errors.js';
 import { MAX_PART_SIZE_BYTES, STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { contentHeaders } from './content-headers.js';
@@ -78,32 +79,9 @@ export class ObjectUploader {
    * UPLOAD_OUTCOME_UNKNOWN when the store never said whether it put the object together
    */
   async upload(request: UploadRequest): Promise<UploadedObject> {
-    const { queueSize, partSizeBytes, endpoint } = this.options.store;
-    const profile = await this.capabilities.profile();
-    const maxParts = profile.maxParts.value;
-    const partSize = choosePartSize({ partSizeBytes, maxParts, expectedBytes: request.expectedBytes });
-    const isMd5Needed =
-      endpoint.startsWith('https:') && profile.checksums.value === 'ignored' && profile.contentMd5.value;
-    const session = new UploadSession(this.clients, {
-      ...request,
-      maxBytes: partSize * maxParts,
-      hasContentMd5: this.options.store.contentMd5 ?? isMd5Needed,
-    });
-    const upload = new Upload({
-      client: session.asClient(),
-      params: {
-        Bucket: request.bucket,
-        Key: request.key,
-        Body: session.countedBody(),
-        Metadata: { [TOKEN_METADATA]: request.token },
-        ...contentHeaders(request.contentType, request.contentEncoding),
-      },
-      partSize,
-      queueSize,
-      leavePartsOnError: true,
-    });
+    const session = new UploadSession(this.clients, request);
     try {
-      await upload.done();
+      await this.send(session, request, await session.orFirstError(this.capabilities.profile()));
     } catch (error) {
       session.fail(error);
       await this.settleFailure(session, request);
@@ -111,6 +89,27 @@ export class ObjectUploader {
       session.end();
     }
     return { size: session.bytes, etag: await this.prove(request, session.bytes) };
+  }
+
+  private async send(session: UploadSession, request: UploadRequest, store: StoreProfile): Promise<void> {
+    const { queueSize, partSizeBytes, endpoint, contentMd5 } = this.options.store;
+    const maxParts = store.maxParts.value;
+    const partSize = choosePartSize({ partSizeBytes, maxParts, expectedBytes: request.expectedBytes });
+    const isMd5Needed = endpoint.startsWith('https:') && store.checksums.value === 'ignored' && store.contentMd5.value;
+    const upload = new Upload({
+      client: session.asClient({ hasContentMd5: contentMd5 ?? isMd5Needed }),
+      params: {
+        Bucket: request.bucket,
+        Key: request.key,
+        Body: session.countedBody(partSize * maxParts),
+        Metadata: { [TOKEN_METADATA]: request.token },
+        ...contentHeaders(request.contentType, request.contentEncoding),
+      },
+      partSize,
+      queueSize,
+      leavePartsOnError: true,
+    });
+    await upload.done();
   }
 
   /**

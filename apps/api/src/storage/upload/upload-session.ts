@@ -31,10 +31,6 @@ interface SessionRequest {
   onChunk?: (chunk: Buffer) => void;
   hooks?: UploadHooks;
   signal?: AbortSignal;
-  /** Part size times the highest part number of the store. */
-  maxBytes: number;
-  /** Parts carry Content-MD5, so that the store notices a changed byte. */
-  hasContentMd5: boolean;
 }
 
 /** `send` of the SDK, as far as lib-storage's Upload uses it. */
@@ -61,8 +57,8 @@ export class UploadSession {
     private readonly clients: S3Clients,
     private readonly request: SessionRequest,
   ) {
-    // Its error reaches the caller through the loop that reads it; one that comes before must not end the process.
-    request.body.on('error', () => {});
+    // Also while nobody reads it yet: an error that nobody listens to would end the process.
+    request.body.on('error', (error) => this.fail(error));
     if (request.signal?.aborted) this.onCancel();
     request.signal?.addEventListener('abort', this.onCancel, { once: true });
   }
@@ -80,17 +76,26 @@ export class UploadSession {
     this.request.body.destroy(new Error('upload ended', { cause: error }));
   }
 
+  /** Waits for what the upload needs to begin, but not beyond its first error: a silent store answers after minutes. */
+  async orFirstError<Answer>(answer: Promise<Answer>): Promise<Answer> {
+    const { signal } = this.stop;
+    signal.throwIfAborted();
+    const failed = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
+    return await Promise.race([answer, failed]);
+  }
+
   end(): void {
     this.request.signal?.removeEventListener('abort', this.onCancel);
   }
 
   /** The body, counted, and refused past `maxBytes`, where the store's part numbers end. */
-  countedBody(): Readable {
-    return Readable.from(this.readBody(), { objectMode: false });
+  countedBody(maxBytes: number): Readable {
+    return Readable.from(this.readBody(maxBytes), { objectMode: false });
   }
 
-  private async *readBody(): AsyncGenerator<Buffer> {
-    const { maxBytes } = this.request;
+  private async *readBody(maxBytes: number): AsyncGenerator<Buffer> {
     try {
       for await (const chunk of this.request.body) {
         const buffer = typeof chunk === 'string' ? Buffer.from(chunk) : (chunk as Buffer);
@@ -111,21 +116,24 @@ export class UploadSession {
     this.isBodyRead = true;
   }
 
-  /** lib-storage takes an S3Client and uses these two members of it. */
-  asClient(): S3Client {
+  /**
+   * lib-storage takes an S3Client and uses these two members of it. `hasContentMd5`: parts carry Content-MD5, so that
+   * the store notices a changed byte.
+   */
+  asClient({ hasContentMd5 }: { hasContentMd5: boolean }): S3Client {
     const client: Pick<S3Client, 'config' | 'send'> = {
       config: this.clients.parts.config,
-      send: ((command: UploadCommand) => this.send(command)) as S3Client['send'],
+      send: ((command: UploadCommand) => this.send(command, hasContentMd5)) as S3Client['send'],
     };
     return client as S3Client;
   }
 
-  private async send(command: UploadCommand): Promise<unknown> {
+  private async send(command: UploadCommand, hasContentMd5: boolean): Promise<unknown> {
     try {
       this.stop.signal.throwIfAborted();
       if (command instanceof CreateMultipartUploadCommand) return await this.create(command);
       if (command instanceof CompleteMultipartUploadCommand) return await this.complete(command);
-      if (this.request.hasContentMd5 && (command instanceof PutObjectCommand || command instanceof UploadPartCommand)) {
+      if (hasContentMd5 && (command instanceof PutObjectCommand || command instanceof UploadPartCommand)) {
         // lib-storage hands over whole buffers, never a stream.
         command.input.ContentMD5 = createHash('md5')
           .update(command.input.Body as Buffer)
