@@ -4,7 +4,7 @@ import { DatabaseUnavailableError } from '../../prisma/database-error.js';
 import { SourceReader } from '../source/source-reader.js';
 import { describeTransferError, StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
-import { type LeftUpload, ObjectUploader, type UploadedObject } from '../upload/object-uploader.js';
+import { ObjectUploader, type UploadedObject } from '../upload/object-uploader.js';
 import { type Claim, TransferStateRepository } from './transfer-state.repository.js';
 
 /** Stored type of a file whose caller gave none: nothing a browser would show or run. */
@@ -25,6 +25,11 @@ export interface TransferJob {
   url: URL;
   mimeType: string | null;
   onProgress?: (progress: TransferProgress) => void;
+}
+
+/** Whether the bucket may hold parts or an object of this file: then its row keeps what the next owner needs to look. */
+interface Remains {
+  isPossible: boolean;
 }
 
 type StoredFile = UploadedObject & { sha256: string | null };
@@ -50,12 +55,12 @@ export class TransferRunner {
    */
   async run(claim: Claim, job: TransferJob, cancel: AbortSignal): Promise<void> {
     const lease = this.keepLease(claim, cancel);
-    const left: { uploadId: string | null } = { uploadId: claim.uploadId };
+    const left: Remains = { isPossible: claim.uploadId !== null || claim.completing };
     try {
       const stored = (await this.takeUp(claim, job, left)) ?? (await this.transfer(claim, job, left, lease.signal));
       if (!(await this.state.markDone(claim, stored))) throw lost(claim);
     } catch (error) {
-      await this.fail(claim, error, left.uploadId !== null);
+      await this.fail(claim, error, left.isPossible);
       throw error;
     } finally {
       lease.end();
@@ -63,29 +68,26 @@ export class TransferRunner {
   }
 
   /** Ends what the owner before left: a finished object is kept, parts are thrown away. */
-  private async takeUp(claim: Claim, job: TransferJob, left: { uploadId: string | null }): Promise<StoredFile | null> {
-    if (claim.uploadId === null) return null;
-    const upload: LeftUpload = { bucket: job.bucket, key: job.key, uploadId: claim.uploadId };
+  private async takeUp(claim: Claim, job: TransferJob, left: Remains): Promise<StoredFile | null> {
+    if (!left.isPossible) return null;
+    const { uploadId } = claim;
+    const place = { bucket: job.bucket, key: job.key };
     if (claim.completing && claim.size !== null) {
-      const tokenBefore = tokenOf({ ...claim, attempts: claim.attempts - 1 });
-      const object = await this.uploader.takeUpComplete(upload, tokenBefore, Number(claim.size));
+      const object = await this.uploader.takeUpComplete({ ...place, uploadId }, claim.id, Number(claim.size));
       if (object !== undefined) return { ...object, sha256: claim.sha256 };
-    } else if (!(await this.uploader.discardParts(upload))) {
+    }
+    if (uploadId !== null && !(await this.uploader.discardParts({ ...place, uploadId }))) {
       throw new StorageError(
         'UPLOAD_FAILED',
         `parts of an earlier try of ${job.bucket}/${job.key} cannot be discarded`,
       );
     }
-    left.uploadId = null;
+    if (!(await this.state.setUpload(claim, null))) throw lost(claim);
+    left.isPossible = false;
     return null;
   }
 
-  private async transfer(
-    claim: Claim,
-    job: TransferJob,
-    left: { uploadId: string | null },
-    signal: AbortSignal,
-  ): Promise<StoredFile> {
+  private async transfer(claim: Claim, job: TransferJob, left: Remains, signal: AbortSignal): Promise<StoredFile> {
     signal.throwIfAborted();
     const source = await this.reader.open(job.url, signal);
     const hash = createHash('sha256');
@@ -108,14 +110,15 @@ export class TransferRunner {
       hooks: {
         onUploadId: async (uploadId) => {
           if (!(await this.state.setUpload(claim, uploadId))) throw lost(claim);
-          left.uploadId = uploadId;
+          left.isPossible = true;
         },
         beforeObject: async (size) => {
           sha256 = hash.digest('hex');
           if (!(await this.state.setCompleting(claim, { size, sha256 }))) throw lost(claim);
+          left.isPossible = true;
         },
         onDiscarded: () => {
-          left.uploadId = null;
+          left.isPossible = false;
         },
       },
     });

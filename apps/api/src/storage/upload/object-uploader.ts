@@ -88,7 +88,7 @@ export class ObjectUploader {
     } finally {
       session.end();
     }
-    return { size: session.bytes, etag: await this.prove(request, session.bytes) };
+    return { size: session.bytes, etag: await this.prove(session, request) };
   }
 
   private async send(session: UploadSession, request: UploadRequest, store: StoreProfile): Promise<void> {
@@ -119,10 +119,21 @@ export class ObjectUploader {
    * @returns the store's ETag, null where it gives none
    * @throws StorageError UPLOAD_FAILED after the object, if it is ours, was removed
    */
-  private async prove(request: UploadRequest, size: number): Promise<string | null> {
-    const found = await this.findOwnObject(request, request.token);
+  private async prove(session: UploadSession, request: UploadRequest): Promise<string | null> {
+    const { bytes: size, completion, uploadId } = session;
+    let found = await this.findOwnObject(request, request.token);
+    if (found === undefined && completion !== undefined && uploadId !== undefined) {
+      // The SDK takes some errors with status 200 for success: this Complete was none.
+      const upload = { bucket: request.bucket, key: request.key, uploadId };
+      const isWhole = await this.settleComplete(upload, completion.parts, undefined, request.token, size);
+      if (isWhole) found = await this.findOwnObject(request, request.token);
+      else await this.discardOwnParts(upload, request);
+    }
     if (found?.size === size && (await this.isReadable(request, size))) return found.etag;
-    if (found !== undefined) await this.removeObject(request);
+    if (found !== undefined) {
+      await this.removeObject(request);
+      request.hooks?.onDiscarded?.();
+    }
     throw new StorageError(
       'UPLOAD_FAILED',
       `upload of ${request.bucket}/${request.key} failed: ${size} bytes were sent, and the store shows ${found === undefined ? 'no such object' : `${found.size} bytes, or cannot read them`}`,
@@ -140,13 +151,23 @@ export class ObjectUploader {
       await this.discardOwnParts({ ...place, uploadId }, request);
     } else if (uploadId !== undefined) {
       await this.discardOwnParts({ ...place, uploadId }, request);
-    } else if (session.isPutSent) {
-      // One PUT has no upload id: only the token tells whether it arrived in spite of the error.
-      const found = await this.findOwnObject(place, request.token).catch(() => undefined); // the first error counts
-      if (found?.size === session.bytes && session.isBodyRead && request.signal?.aborted !== true) return;
-      if (found !== undefined) await this.removeObject(place).catch((error) => this.warn('removing', place, error));
+    } else if (session.isPutSent && (await this.settlePut(session, request))) {
+      return;
     }
     throw firstError;
+  }
+
+  /** One PUT has no upload id: only the token tells whether it arrived in spite of the error. */
+  private async settlePut(session: UploadSession, request: UploadRequest): Promise<boolean> {
+    try {
+      const found = await this.findOwnObject(request, request.token);
+      if (found?.size === session.bytes && session.isBodyRead && request.signal?.aborted !== true) return true;
+      if (found !== undefined) await this.removeObject(request);
+      request.hooks?.onDiscarded?.();
+    } catch (error) {
+      this.warn('settling the PUT of', request, error); // The first error counts; whether the object is there stays open.
+    }
+    return false;
   }
 
   /**
@@ -160,47 +181,58 @@ export class ObjectUploader {
     upload: LeftUpload,
     parts: CompletedPart[],
     firstError: unknown,
-    token: string,
+    owner: string,
     size: number,
   ): Promise<boolean> {
-    let error = firstError;
-    for (const delay of COMPLETE_RETRY_DELAYS_MS) {
+    // Of the Complete alone: a HEAD that is refused says nothing of it.
+    let completeError = firstError;
+    let lastError = firstError;
+    for (const delay of [0, ...COMPLETE_RETRY_DELAYS_MS]) {
+      await sleep(delay);
       try {
-        const found = await this.findOwnObject(upload, token);
-        if (found?.size === size) return true;
-        if (isRefusal(error)) return false;
-        await sleep(delay);
-        if ((await this.findOwnObject(upload, token))?.size === size) return true;
-        await this.complete(upload, parts);
-        return true;
-      } catch (next) {
-        error = next;
+        if ((await this.findOwnObject(upload, owner))?.size === size) return true;
+        if (isRefusal(completeError)) return false;
+        if (delay === 0) continue;
+        completeError = undefined;
+        await this.complete(upload, parts).catch((error) => {
+          completeError = error;
+          throw error;
+        });
+      } catch (error) {
+        lastError = error;
       }
     }
     throw new StorageError(
       'UPLOAD_OUTCOME_UNKNOWN',
       `the store did not say whether ${upload.bucket}/${upload.key} was put together; its parts are kept`,
-      { cause: error },
+      { cause: lastError },
     );
   }
 
   /**
-   * Takes up an upload whose owner died after it sent Complete, by the store's own list of its parts.
+   * Takes up an upload whose owner died after it sent Complete, by the store's own list of its parts, or after it sent
+   * the one PUT (`uploadId` null).
    *
-   * @returns the object when it is whole; undefined when the store has neither the object nor its parts
+   * @param owner what the tokens of the file's tries begin with: tries that only looked here do not count
+   * @returns the object when it is whole; undefined when the store has neither a whole object nor the parts of one
    * @throws StorageError UPLOAD_OUTCOME_UNKNOWN
    */
-  async takeUpComplete(upload: LeftUpload, token: string, size: number): Promise<UploadedObject | undefined> {
-    const place = { ...upload, token };
-    let found = await this.findOwnObject(upload, token);
-    if (found?.size !== size) {
+  async takeUpComplete(
+    { uploadId, ...place }: Omit<LeftUpload, 'uploadId'> & { uploadId: string | null },
+    owner: string,
+    size: number,
+  ): Promise<UploadedObject | undefined> {
+    let found = await this.findOwnObject(place, owner);
+    if (found?.size !== size && uploadId !== null) {
+      const upload = { ...place, uploadId };
       const parts = await this.listParts(upload);
-      if (parts.length === 0) return undefined;
-      if (!(await this.settleComplete(upload, parts, undefined, token, size))) return undefined;
-      found = await this.findOwnObject(upload, token);
+      if (parts.length > 0 && (await this.settleComplete(upload, parts, undefined, owner, size))) {
+        found = await this.findOwnObject(place, owner);
+      }
     }
-    if (found?.size !== size || !(await this.isReadable(place, size))) return undefined;
-    return { size, etag: found.etag };
+    if (found?.size === size && (await this.isReadable(place, size))) return { size, etag: found.etag };
+    if (found !== undefined) await this.removeObject(place);
+    return undefined;
   }
 
   /** Aborts until the store shows no part of the upload. Says false, and logs, when parts may be left. */
@@ -244,10 +276,12 @@ export class ObjectUploader {
     }
   }
 
-  private async findOwnObject({ bucket, key }: { bucket: string; key: string }, token: string) {
+  /** `owner`: the token of one upload, or the start, up to a dot, of the tokens of several. */
+  private async findOwnObject({ bucket, key }: { bucket: string; key: string }, owner: string) {
     try {
       const head = await this.clients.control.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
-      if (head.Metadata?.[TOKEN_METADATA] !== token) return undefined;
+      const token = head.Metadata?.[TOKEN_METADATA];
+      if (token !== owner && token?.startsWith(`${owner}.`) !== true) return undefined;
       return { size: head.ContentLength ?? 0, etag: head.ETag?.replaceAll('"', '') || null };
     } catch (error) {
       if (isGone(error)) return undefined;

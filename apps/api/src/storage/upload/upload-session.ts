@@ -20,7 +20,7 @@ export interface UploadHooks {
   onUploadId?(uploadId: string): Promise<void>;
   /** All bytes are stored as parts, or held for the one PUT: the next request makes the object. */
   beforeObject?(bytes: number): Promise<void>;
-  /** The upload failed, and the store shows no part of it any more. */
+  /** The upload failed, and the store shows neither a part of it nor its object. */
   onDiscarded?(): void;
 }
 
