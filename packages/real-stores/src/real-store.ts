@@ -7,6 +7,8 @@ export interface RealStore {
   readonly region: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
+  /** Highest part number that its settings allow. */
+  readonly maxParts: number;
   /** SIGKILL for the process that speaks S3; what stores the bytes runs on. Resolves when the process is gone. */
   killGateway(): Promise<void>;
   /** Starts the gateway again, on the same port and data; kills it first when it still runs. Resolves when it answers. */

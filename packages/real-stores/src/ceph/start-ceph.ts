@@ -17,6 +17,8 @@ const GiB = 1024 ** 3;
 const START_LIMIT_MS = 120_000;
 const COMMAND_LIMIT_MS = 120_000;
 const STOP_LIMIT_MS = 5_000;
+/** `rgw multipart part upload limit`. */
+const DEFAULT_MAX_PARTS = 10_000;
 
 export interface CephOptions extends RealStoreOptions {
   /** `memstore` keeps all bytes in memory; `bluestore`, the default, on disk. */
@@ -80,6 +82,7 @@ export async function startCeph(options: CephOptions = {}): Promise<CephStore> {
       endpoint,
       region: 'us-east-1',
       ...keys,
+      maxParts: DEFAULT_MAX_PARTS,
       killGateway: async () => gateway?.kill(),
       async restart() {
         await gateway?.kill();
@@ -114,7 +117,12 @@ async function chooseSettings(folder: string, options: CephOptions): Promise<Cep
 
 async function runCommand(command: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<string> {
   try {
-    const { stdout } = await execute(command, args, { env, timeout: COMMAND_LIMIT_MS, killSignal: 'SIGKILL' });
+    // Like the servers, it is not to outlive this process.
+    const { stdout } = await execute('setpriv', ['--pdeathsig', 'KILL', '--', command, ...args], {
+      env,
+      timeout: COMMAND_LIMIT_MS,
+      killSignal: 'SIGKILL',
+    });
     return stdout;
   } catch (cause) {
     const { stderr = '', message } = cause as Error & { stderr?: string };

@@ -91,6 +91,7 @@ export async function startSwift(options: SwiftOptions = {}): Promise<RealStore>
       region: settings.region,
       accessKeyId: settings.accessKeyId,
       secretAccessKey: settings.secretAccessKey,
+      maxParts: settings.maxParts,
       killGateway: async () => gateway?.kill(),
       async restart() {
         await gateway?.kill();
