@@ -58,11 +58,15 @@ export interface LeftUpload {
   uploadId: string;
 }
 
+/** Says whether an object with this token is the one that is looked for. */
+export type TokenTest = (token: string) => boolean;
+
 /**
  * Streams a body into one object by lib-storage's Upload, and leaves either the whole object or nothing.
  *
- * Memory: parts in flight, and about twice that in buffers on their way. Upload's own clean-up is off (`leavePartsOnError`), because it aborts
- * after a failed Complete, which on Swift and Ceph destroys an object that HEAD still shows.
+ * Memory: parts in flight, and about twice that in buffers on their way. Upload's own clean-up is off
+ * (`leavePartsOnError`), because it aborts after a failed Complete, which on Swift and Ceph destroys an object that HEAD
+ * still shows.
  */
 @Injectable()
 export class ObjectUploader {
@@ -147,7 +151,8 @@ export class ObjectUploader {
     if (session.isFenced) throw firstError;
     if (session.completion !== undefined && uploadId !== undefined) {
       const { parts, error } = session.completion;
-      if (await this.settleComplete({ ...place, uploadId }, parts, error, request.token, session.bytes)) return;
+      const isOwn = equals(request.token);
+      if (await this.settleComplete({ ...place, uploadId }, parts, error, isOwn, session.bytes)) return;
       await this.discardOwnParts({ ...place, uploadId }, request);
     } else if (uploadId !== undefined) {
       await this.discardOwnParts({ ...place, uploadId }, request);
@@ -160,7 +165,7 @@ export class ObjectUploader {
   /** One PUT has no upload id: only the token tells whether it arrived in spite of the error. */
   private async settlePut(session: UploadSession, request: UploadRequest): Promise<boolean> {
     try {
-      const found = await this.findOwnObject(request, request.token);
+      const found = await this.findOwnObject(request, equals(request.token));
       if (found?.size === session.bytes && session.isBodyRead && request.signal?.aborted !== true) return true;
       if (found !== undefined) await this.removeObject(request);
       request.hooks?.onDiscarded?.();
@@ -217,22 +222,16 @@ export class ObjectUploader {
    * @returns the object when it is whole; undefined when the store has neither a whole object nor the parts of one
    * @throws StorageError UPLOAD_OUTCOME_UNKNOWN
    */
-  async takeUpComplete(
-    { uploadId, ...place }: Omit<LeftUpload, 'uploadId'> & { uploadId: string | null },
-    owner: string,
-    size: number,
-  ): Promise<UploadedObject | undefined> {
-    let found = await this.findOwnObject(place, owner);
-    if (found?.size !== size && uploadId !== null) {
-      const upload = { ...place, uploadId };
+  async takeUpComplete(upload: LeftUpload, isOwn: TokenTest, size: number): Promise<UploadedObject | undefined> {
+    let found = await this.findOwnObject(upload, isOwn);
+    if (found?.size !== size) {
       const parts = await this.listParts(upload);
-      if (parts.length > 0 && (await this.settleComplete(upload, parts, undefined, owner, size))) {
-        found = await this.findOwnObject(place, owner);
-      }
+      if (parts.length === 0) return undefined;
+      if (!(await this.settleComplete(upload, parts, undefined, isOwn, size))) return undefined;
+      found = await this.findOwnObject(upload, isOwn);
     }
-    if (found?.size === size && (await this.isReadable(place, size))) return { size, etag: found.etag };
-    if (found !== undefined) await this.removeObject(place);
-    return undefined;
+    if (found?.size !== size || !(await this.isReadable(upload, size))) return undefined;
+    return { size, etag: found.etag };
   }
 
   /** Aborts until the store shows no part of the upload. Says false, and logs, when parts may be left. */
@@ -345,6 +344,10 @@ export function choosePartSize(plan: { partSizeBytes: number; maxParts: number; 
     'UPLOAD_TOO_LARGE',
     `file has ${expectedBytes} bytes, and this store takes ${maxParts} parts of at most ${MAX_PART_SIZE_BYTES} bytes`,
   );
+}
+
+function equals(token: string): TokenTest {
+  return (found) => found === token;
 }
 
 function ignoreGone(error: unknown): void {
