@@ -4,7 +4,8 @@ export interface PagePosition {
   readonly id: string;
 }
 
-const CURSOR = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z)_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+/** The year 0 exists in JavaScript and not in PostgreSQL. */
+const CURSOR = /^((?!0000)\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z)_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
 /** An opaque text for the next page. It opens nothing: every query has its workspace besides. */
 export function formatCursor({ createdAt, id }: PagePosition): string {
