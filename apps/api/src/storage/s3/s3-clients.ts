@@ -20,11 +20,12 @@ export class S3Clients implements OnApplicationShutdown {
   readonly control: S3Client;
   readonly signing: S3Client;
 
-  constructor(@Inject(STORAGE_OPTIONS) { store, transferConcurrency }: StorageOptions) {
+  constructor(@Inject(STORAGE_OPTIONS) { store }: StorageOptions) {
     this.parts = createClient(store, store.endpoint, {
       requestTimeout: 0,
       socketTimeout: SOCKET_TIMEOUT_MS,
-      maxSockets: transferConcurrency * store.queueSize + 4,
+      // Uploads bound themselves. The wait for a free socket would count as CONNECTION_TIMEOUT_MS and fail the part.
+      maxSockets: Number.POSITIVE_INFINITY,
     });
     this.control = createClient(store, store.endpoint, {
       requestTimeout: CONTROL_TIMEOUT_MS,
