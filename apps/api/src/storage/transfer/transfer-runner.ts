@@ -160,7 +160,7 @@ export class TransferRunner {
 }
 
 /** Names one try of one file in the object's metadata. */
-function tokenOf({ id, attempts }: { id: string; attempts: number | '' }): string {
+function tokenOf({ id, attempts }: Pick<Claim, 'id' | 'attempts'>): string {
   return `${id}.${attempts}`;
 }
 

@@ -58,9 +58,6 @@ export interface LeftUpload {
   uploadId: string;
 }
 
-/** Says whether an object with this token is the one that is looked for. */
-export type TokenTest = (token: string) => boolean;
-
 /**
  * Streams a body into one object by lib-storage's Upload, and leaves either the whole object or nothing.
  *
@@ -151,8 +148,7 @@ export class ObjectUploader {
     if (session.isFenced) throw firstError;
     if (session.completion !== undefined && uploadId !== undefined) {
       const { parts, error } = session.completion;
-      const isOwn = equals(request.token);
-      if (await this.settleComplete({ ...place, uploadId }, parts, error, isOwn, session.bytes)) return;
+      if (await this.settleComplete({ ...place, uploadId }, parts, error, request.token, session.bytes)) return;
       await this.discardOwnParts({ ...place, uploadId }, request);
     } else if (uploadId !== undefined) {
       await this.discardOwnParts({ ...place, uploadId }, request);
@@ -165,7 +161,7 @@ export class ObjectUploader {
   /** One PUT has no upload id: only the token tells whether it arrived in spite of the error. */
   private async settlePut(session: UploadSession, request: UploadRequest): Promise<boolean> {
     try {
-      const found = await this.findOwnObject(request, equals(request.token));
+      const found = await this.findOwnObject(request, request.token);
       if (found?.size === session.bytes && session.isBodyRead && request.signal?.aborted !== true) return true;
       if (found !== undefined) await this.removeObject(request);
       request.hooks?.onDiscarded?.();
@@ -222,16 +218,22 @@ export class ObjectUploader {
    * @returns the object when it is whole; undefined when the store has neither a whole object nor the parts of one
    * @throws StorageError UPLOAD_OUTCOME_UNKNOWN
    */
-  async takeUpComplete(upload: LeftUpload, isOwn: TokenTest, size: number): Promise<UploadedObject | undefined> {
-    let found = await this.findOwnObject(upload, isOwn);
-    if (found?.size !== size) {
+  async takeUpComplete(
+    { uploadId, ...place }: Omit<LeftUpload, 'uploadId'> & { uploadId: string | null },
+    owner: string,
+    size: number,
+  ): Promise<UploadedObject | undefined> {
+    let found = await this.findOwnObject(place, owner);
+    if (found?.size !== size && uploadId !== null) {
+      const upload = { ...place, uploadId };
       const parts = await this.listParts(upload);
-      if (parts.length === 0) return undefined;
-      if (!(await this.settleComplete(upload, parts, undefined, isOwn, size))) return undefined;
-      found = await this.findOwnObject(upload, isOwn);
+      if (parts.length > 0 && (await this.settleComplete(upload, parts, undefined, owner, size))) {
+        found = await this.findOwnObject(place, owner);
+      }
     }
-    if (found?.size !== size || !(await this.isReadable(upload, size))) return undefined;
-    return { size, etag: found.etag };
+    if (found?.size === size && (await this.isReadable(place, size))) return { size, etag: found.etag };
+    if (found !== undefined) await this.removeObject(place);
+    return undefined;
   }
 
   /** Aborts until the store shows no part of the upload. Says false, and logs, when parts may be left. */
@@ -344,10 +346,6 @@ export function choosePartSize(plan: { partSizeBytes: number; maxParts: number; 
     'UPLOAD_TOO_LARGE',
     `file has ${expectedBytes} bytes, and this store takes ${maxParts} parts of at most ${MAX_PART_SIZE_BYTES} bytes`,
   );
-}
-
-function equals(token: string): TokenTest {
-  return (found) => found === token;
 }
 
 function ignoreGone(error: unknown): void {
