@@ -25,6 +25,8 @@ import { amzTimestamp, encodePath, type Signature, type SigningKey, sha256, sign
 
 export interface RawRequest {
   readonly method: string;
+  /** Default the bucket under test. */
+  readonly bucket?: string;
   /** Below the case's prefix; without one the request is on the bucket. */
   readonly name?: string;
   /** Without a leading `?`, encoded, `name=value` pairs. */
@@ -165,7 +167,9 @@ export class CaseContext {
   /** The signed head of a request, for a case that writes the rest to a connection itself. */
   signedHead(request: RawRequest): SignedHead {
     this.#refuseUnknownParameters(request.query ?? '');
-    const path = encodePath(`/${this.bucket}${request.name === undefined ? '' : `/${this.key(request.name)}`}`);
+    const path = encodePath(
+      `/${request.bucket ?? this.bucket}${request.name === undefined ? '' : `/${this.key(request.name)}`}`,
+    );
     const time = request.time ?? new Date();
     const payloadHash = request.payloadHash ?? sha256(request.body ?? '');
     const headers: Record<string, string> = {

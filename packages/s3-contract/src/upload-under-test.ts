@@ -40,6 +40,11 @@ export class UploadUnderTest {
     return new UploadUnderTest(client, place, UploadId ?? '');
   }
 
+  /** The same upload through another client. */
+  static of(client: S3Client, upload: UploadUnderTest): UploadUnderTest {
+    return new UploadUnderTest(client, upload.place, upload.id);
+  }
+
   get ids(): Place & { readonly UploadId: string } {
     return { ...this.place, UploadId: this.id };
   }
