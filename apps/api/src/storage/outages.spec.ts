@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server, type ServerResponse } from 'node:http';
-import { type AddressInfo, createServer as createSocketServer } from 'node:net';
+import { type AddressInfo, createServer as createSocketServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -103,10 +103,14 @@ describe('a store that does not work from the start', () => {
 });
 
 describe('a store that takes connections and never answers', () => {
-  const silent = createSocketServer();
+  const sockets = new Set<Socket>();
+  const silent = createSocketServer((socket) => sockets.add(socket));
 
   beforeAll(() => new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve)));
-  afterAll(() => void silent.close());
+  afterAll(() => {
+    silent.close(); // First, so that the next try of the SDK is refused.
+    for (const socket of sockets) socket.destroy();
+  });
 
   it.each([
     ['a source that breaks off', () => source.closeAllConnections(), 'SOURCE_TRUNCATED'],
@@ -118,10 +122,9 @@ describe('a store that takes connections and never answers', () => {
     const { start } = await begin({ S3_ENDPOINT: `http://127.0.0.1:${silentPort}` });
     const asked = once(silent, 'connection');
     const outcome = expect(start()).rejects.toMatchObject({ code });
-    const [socket] = await asked;
+    await asked;
     act();
     await outcome;
-    socket.destroy();
   });
 });
 
