@@ -17,6 +17,8 @@ import { ObjectUploader } from './upload/object-uploader.js';
 /** How often a transfer that another process runs is looked at, in ms. */
 const JOIN_POLL_MS = 500;
 const TYPE_MAX_LENGTH = 100;
+/** Longest wait for clean-ups at the end of the process, in ms: below the 30 s after which Kubernetes kills. */
+const STOP_LIMIT_MS = 20_000;
 
 /** What callers may watch and stop. */
 export interface TransferControl {
@@ -136,12 +138,19 @@ export class FileTransferService implements OnModuleDestroy {
     if (hardDelete) await this.remove({ id, workspaceId });
   }
 
-  /** Ends every transfer: each cleans up and its row becomes FAILED, which the same request takes up again. */
+  /**
+   * Ends every transfer: each cleans up and its row becomes FAILED, which the same request takes up again. One that a
+   * silent store holds is left to its lease.
+   */
   async onModuleDestroy(): Promise<void> {
     this.isStopping = true;
     const running = [...this.running.values()];
     for (const transfer of running) transfer.cancel(stopping());
-    await Promise.allSettled(running.map(({ settled }) => settled));
+    const limit = new AbortController();
+    const settled = Promise.allSettled(running.map((transfer) => transfer.settled));
+    const limited = sleep(STOP_LIMIT_MS, undefined, { signal: limit.signal }).catch(() => {}); // All ended before.
+    await Promise.race([settled, limited]);
+    limit.abort();
   }
 
   private async findOrCreate(

@@ -7,6 +7,8 @@ import { recogniseStore, STORE_PROFILES, type StoreProfile } from './store-profi
 /** Swift says what it allows at this path of its own API, to anybody. */
 const SWIFT_INFO_PATH = '/info';
 const SWIFT_INFO_TIMEOUT_MS = 5_000;
+/** Uploads wait for the first answer: after this time they go on with care instead. In ms. */
+const RECOGNITION_TIMEOUT_MS = 10_000;
 /** A store that did not answer is asked again, but not by every upload at once. In ms. */
 const RETRY_AFTER_MS = 10_000;
 
@@ -53,7 +55,7 @@ export class StoreCapabilities {
       { step: 'deserialize', name: 'readHeaders' },
     );
     try {
-      await this.clients.control.send(list);
+      await this.clients.control.send(list, { abortSignal: AbortSignal.timeout(RECOGNITION_TIMEOUT_MS) });
     } catch (error) {
       // A refusal tells as much of the store as an answer does.
       const refusal = (error as { $response?: { headers: Record<string, string> } }).$response;
