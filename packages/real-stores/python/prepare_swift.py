@@ -13,7 +13,7 @@ MIN_PART_HOURS = 0
 
 
 def require_attributes(folder):
-    """Swift keeps an object's metadata in user extended attributes."""
+    """Swift keeps an object's metadata in user extended attributes; not every file system has them."""
     try:
         os.setxattr(folder, "user.swift.test", b"1")
         os.removexattr(folder, "user.swift.test")

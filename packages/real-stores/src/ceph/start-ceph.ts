@@ -4,7 +4,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { type Daemon, startDaemon } from '../daemon.js';
 import { installPackages, requireRoot } from '../debian-packages.js';
-import { findFreePorts } from '../free-ports.js';
+import { findFreePorts, requireFreePort } from '../free-ports.js';
 import type { RealStore, RealStoreOptions } from '../real-store.js';
 import { createStoreFolder } from '../store-folder.js';
 import { type CephSettings, GATEWAY, MONITOR } from './ceph-settings.js';
@@ -39,10 +39,12 @@ export interface CephStore extends RealStore {
 /**
  * Starts Ceph on 127.0.0.1 (a monitor, one disk, the RADOS gateway) and resolves when the gateway answers: about 10 s, with the
  * installation of the packages about 40 s.
- * @throws Error when this process is not root, a package cannot be installed, or a server does not start, with its last words
+ * @throws Error when this process is not root, the port is taken, a package cannot be installed, or a server does not start, with
+ * its last words
  */
 export async function startCeph(options: CephOptions = {}): Promise<CephStore> {
   requireRoot('Ceph');
+  if (options.port !== undefined) await requireFreePort(options.port);
   const [version = ''] = await installPackages(PACKAGES);
   const folder = await createStoreFolder('ceph', options.parentDir);
   const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', CEPH_CONF: `${folder.path}/ceph.conf` };

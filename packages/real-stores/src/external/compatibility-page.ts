@@ -37,8 +37,9 @@ export function formatCompatibilityPage({ date, measured, facts, advice }: Compa
     'A case says what AWS documents, or what real servers were seen to do.',
     ...formatShortfalls(measured, advice),
     '## Every case',
-    '`short`: the server does something else, see above. `not run`: the case needs what this server does not offer. AWS ' +
-      'was not run: its column names the page that the case comes from.',
+    '`short`: the server does something else, see above. `not run`: the case needs what this server does not offer. AWS, ' +
+      'OVH, MinIO and others were not run. The last column names the page that the case comes from, mostly of AWS; `measured`: ' +
+      'no page says so, but the servers here do it.',
     formatCases(measured),
     '## What the product works with',
     'It recognises a store by its answers and takes these facts from a list in `apps/api/src/storage/s3/`; `S3_STORE` and ' +
@@ -52,8 +53,9 @@ export function formatCompatibilityPage({ date, measured, facts, advice }: Compa
 
 /** The lines of a page that say how each case went; without the words of servers, which change from run to run. */
 export function readOutcomes(page: string): string[] {
-  const cases = page.slice(page.indexOf('\n## Every case\n'));
-  return cases.split('\n').filter((line) => line.startsWith('| `'));
+  const [, cases = ''] = page.split('\n## Every case\n');
+  const [table = ''] = cases.split('\n## ');
+  return table.split('\n').filter((line) => line.startsWith('| `'));
 }
 
 function formatTotals(measured: readonly MeasuredStore[]): string {
@@ -95,10 +97,10 @@ function formatCases(measured: readonly MeasuredStore[]): string {
       const result = results.find((candidate) => candidate.id === id);
       return WORDS[result?.outcome ?? 'skipped'];
     });
-    const aws = source.startsWith('https://') ? `[page](${source})` : 'measured elsewhere';
-    return [`\`${id}\``, escapeText(title), ...outcomes, aws];
+    const page = /https:\/\/\S+/.exec(source)?.[0];
+    return [`\`${id}\``, escapeText(title), ...outcomes, page === undefined ? 'measured' : `[page](${page})`];
   });
-  return formatTable(['case', 'the server', ...measured.map(({ title }) => title), 'AWS (not run)'], rows);
+  return formatTable(['case', 'the server', ...measured.map(({ title }) => title), 'source'], rows);
 }
 
 function formatFacts(stores: readonly StoreFacts[]): string {

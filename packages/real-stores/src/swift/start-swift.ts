@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type Daemon, startDaemon } from '../daemon.js';
 import { installPackages, requireRoot } from '../debian-packages.js';
-import { findFreePorts } from '../free-ports.js';
+import { findFreePorts, requireFreePort } from '../free-ports.js';
 import type { RealStore, RealStoreOptions } from '../real-store.js';
 import { createStoreFolder } from '../store-folder.js';
 import { type SwiftPorts, swiftFiles } from './swift-settings.js';
@@ -34,11 +34,13 @@ export interface SwiftOptions extends RealStoreOptions {
 
 /**
  * Starts OpenStack Swift with its S3 API on 127.0.0.1, one replica on one folder, and resolves when it answers: about 5 s, with the
- * installation of the packages about 35 s. The folder's file system needs user extended attributes, which tmpfs lacks.
- * @throws Error when this process is not root, a package cannot be installed, or a server does not start, with its last words
+ * installation of the packages about 35 s. The folder's file system needs user extended attributes: tmpfs has them since Linux 6.6.
+ * @throws Error when this process is not root, the port is taken, a package cannot be installed, or a server does not start, with
+ * its last words
  */
 export async function startSwift(options: SwiftOptions = {}): Promise<RealStore> {
   requireRoot('Swift');
+  if (options.port !== undefined) await requireFreePort(options.port);
   const [version = ''] = await installPackages(PACKAGES);
   const folder = await createStoreFolder('swift', options.parentDir);
   const storage: Daemon[] = [];

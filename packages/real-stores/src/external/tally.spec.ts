@@ -1,0 +1,16 @@
+import { describe, expect, it } from '@jest/globals';
+import { addTallies, summarise } from './tally.js';
+
+describe('summarise', () => {
+  it("speaks as Jest's summary does", () => {
+    expect(
+      summarise(
+        addTallies([
+          { passed: 3, failed: 1 },
+          { passed: 2, failed: 0 },
+        ]),
+      ),
+    ).toBe('Tests: 1 failed, 5 passed, 6 total');
+    expect(summarise(addTallies([{ passed: 7, failed: 0 }]))).toBe('Tests: 7 passed, 7 total');
+  });
+});
