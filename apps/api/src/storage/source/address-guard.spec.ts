@@ -92,6 +92,20 @@ describe('AddressGuard', () => {
   });
 });
 
+/** Options of a source that no range is allowed for. */
+const PUBLIC_ONLY = {
+  source: {
+    allowHttp: true,
+    allowedAddresses: [],
+    deniedAddresses: [],
+    maxBytes: 1,
+    maxRedirects: 1,
+    headersTimeoutMs: 1_000,
+    stallTimeoutMs: 1_000,
+    deadlineMs: 5_000,
+  },
+} as unknown as StorageOptions;
+
 describe('a source behind the guard', () => {
   // The seam records what would be dialled and never dials: nothing here leaves this machine.
   const dialled: string[] = [];
@@ -108,18 +122,8 @@ describe('a source behind the guard', () => {
   };
   const open = (url: string) => {
     dialled.length = 0;
-    const source = {
-      allowHttp: true,
-      allowedAddresses: [],
-      deniedAddresses: [],
-      maxBytes: 1,
-      maxRedirects: 1,
-      headersTimeoutMs: 1_000,
-      stallTimeoutMs: 1_000,
-      deadlineMs: 5_000,
-    };
     const resolve = async (hostname: string) => table[hostname] ?? [];
-    const reader = new SourceReader({ source } as unknown as StorageOptions, { resolve, dial: recordingDial });
+    const reader = new SourceReader(PUBLIC_ONLY, { resolve, dial: recordingDial });
     return reader.open(reader.parseUrl(url), new AbortController().signal);
   };
 
@@ -160,17 +164,7 @@ describe('a source behind the guard', () => {
     });
     await new Promise<void>((resolve) => canary.listen(0, '127.0.0.1', resolve));
     const { port } = canary.address() as AddressInfo;
-    const source = {
-      allowHttp: true,
-      allowedAddresses: [],
-      deniedAddresses: [],
-      maxBytes: 1,
-      maxRedirects: 1,
-      headersTimeoutMs: 1_000,
-      stallTimeoutMs: 1_000,
-      deadlineMs: 5_000,
-    };
-    const reader = new SourceReader({ source } as unknown as StorageOptions);
+    const reader = new SourceReader(PUBLIC_ONLY);
     for (const host of ['127.0.0.1', 'localhost', '[::ffff:127.0.0.1]', '0.0.0.0']) {
       const opening = reader.open(reader.parseUrl(`http://${host}:${port}/`), new AbortController().signal);
       await expect(opening).rejects.toMatchObject({ code: 'SOURCE_ADDRESS_BLOCKED' });
