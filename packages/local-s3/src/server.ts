@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { SignatureVerifier } from './auth/sigv4.js';
+import { SignatureVerifier, UNSIGNED_PAYLOAD, type VerifiedSignature } from './auth/sigv4.js';
 import { corsHeaders, matchCorsRule } from './cors-rules.js';
 import { S3Error, systemErrorCode } from './errors.js';
 import { isHeaderValue } from './http/header-value.js';
 import { RequestBody } from './http/request-body.js';
 import { parseRequestTarget, type RequestTarget } from './http/request-target.js';
 import { drainRequest } from './http/unread-body.js';
-import { Exchange } from './operations/exchange.js';
+import { LifecycleRounds } from './lifecycle-rounds.js';
+import { DAY_MS } from './lifecycle-rules.js';
+import { Exchange, type ServerSettings } from './operations/exchange.js';
+import { postObject } from './operations/post-object.js';
 import { operationOf } from './operations/router.js';
 import { Store } from './store/store.js';
 import { element, errorDocument } from './xml.js';
@@ -35,6 +38,8 @@ export interface LocalS3Options {
   region?: string;
   accessKeyId: string;
   secretAccessKey: string;
+  /** How long a day of a lifecycle rule lasts, in ms. Default 24 h; tests make it short. */
+  lifecycleDayMs?: number;
 }
 
 export interface LocalS3 {
@@ -52,7 +57,9 @@ export interface LocalS3 {
 export async function startLocalS3(options: LocalS3Options): Promise<LocalS3> {
   const store = await Store.open(options.dataDir);
   const host = options.host ?? DEFAULT_HOST;
-  const handler = new RequestHandler(store, { ...options, region: options.region ?? DEFAULT_REGION });
+  const settings = { region: options.region ?? DEFAULT_REGION, lifecycleDayMs: options.lifecycleDayMs ?? DAY_MS };
+  const handler = new RequestHandler(store, settings, new SignatureVerifier({ ...options, ...settings }));
+  const rounds = new LifecycleRounds(store, settings.lifecycleDayMs);
   const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0 });
   server.on('request', (request, response) => handler.handle(request, response, false));
   server.on('checkContinue', (request, response) => handler.handle(request, response, true));
@@ -67,6 +74,7 @@ export async function startLocalS3(options: LocalS3Options): Promise<LocalS3> {
     await store.close();
     throw error;
   }
+  rounds.start();
   const { port } = server.address() as AddressInfo;
   return {
     endpoint: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
@@ -74,6 +82,7 @@ export async function startLocalS3(options: LocalS3Options): Promise<LocalS3> {
     close: async () => {
       await closeServer(server);
       await handler.idle();
+      await rounds.stop();
       await store.close();
     },
   };
@@ -98,19 +107,26 @@ async function closeServer(server: Server): Promise<void> {
   clearTimeout(timer);
 }
 
+/** What a body without a signature of its own is read by. */
+const UNSIGNED: VerifiedSignature = {
+  payloadHash: UNSIGNED_PAYLOAD,
+  signature: '',
+  sign: () => '',
+  timestamp: '',
+  scope: '',
+};
+
 class RequestHandler {
-  readonly #verifier: SignatureVerifier;
   readonly #running = new Set<Promise<void>>();
 
   constructor(
     private readonly store: Store,
-    private readonly options: { accessKeyId: string; secretAccessKey: string; region: string },
-  ) {
-    this.#verifier = new SignatureVerifier(options);
-  }
+    private readonly settings: ServerSettings,
+    private readonly verifier: SignatureVerifier,
+  ) {}
 
   handle(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
-    const run = new RequestRun(this.store, this.options.region, this.#verifier, request, response, expectsContinue);
+    const run = new RequestRun(this.store, this.settings, this.verifier, request, response, expectsContinue);
     const running = run.answer().finally(() => this.#running.delete(running));
     this.#running.add(running);
   }
@@ -128,7 +144,7 @@ class RequestRun {
 
   constructor(
     private readonly store: Store,
-    private readonly region: string,
+    private readonly settings: ServerSettings,
     private readonly verifier: SignatureVerifier,
     private readonly request: IncomingMessage,
     private readonly response: ServerResponse,
@@ -161,6 +177,11 @@ class RequestRun {
       return;
     }
     this.#addCorsHeaders(target);
+    if (isFormUpload(request, target)) {
+      // Its signature is in the form, and is of the policy.
+      await postObject(this.#exchange(target, UNSIGNED), this.verifier);
+      return;
+    }
     const signature = this.verifier.verify(request, target);
     if (Buffer.byteLength(target.key) > MAX_KEY_BYTES) {
       throw new S3Error('KeyTooLongError', 'Your key is too long', {
@@ -171,10 +192,12 @@ class RequestRun {
     adoptQueryHeaders(request, target);
     const isCopy = request.headers['x-amz-copy-source'] !== undefined;
     const { handle, checksumsAreOfObject } = operationOf(request.method ?? '', target, isCopy);
-    const body = new RequestBody(request, signature, () => this.#continue(), {
-      checksumsAreOfBody: !checksumsAreOfObject,
-    });
-    await handle(new Exchange(request, response, target, body, this.store, this.region));
+    await handle(this.#exchange(target, signature, { checksumsAreOfBody: !checksumsAreOfObject }));
+  }
+
+  #exchange(target: RequestTarget, signature: VerifiedSignature, { checksumsAreOfBody = true } = {}): Exchange {
+    const body = new RequestBody(this.request, signature, () => this.#continue(), { checksumsAreOfBody });
+    return new Exchange(this.request, this.response, target, body, this.store, this.settings);
   }
 
   #continue(): void {
@@ -275,6 +298,18 @@ function adoptQueryHeaders(request: IncomingMessage, target: RequestTarget): voi
     }
     request.headers[name] ??= header;
   }
+}
+
+/** A form of a browser: its bucket takes it, and nothing but the form is signed. */
+function isFormUpload(request: IncomingMessage, target: RequestTarget): boolean {
+  return (
+    request.method === 'POST' &&
+    target.bucket !== '' &&
+    target.key === '' &&
+    target.query.length === 0 &&
+    request.headers.authorization === undefined &&
+    /^multipart\/form-data\b/i.test(request.headers['content-type'] ?? '')
+  );
 }
 
 function hasUnreadBody(request: IncomingMessage): boolean {

@@ -160,7 +160,7 @@ describe('what is not implemented', () => {
     for (const [method, parts] of [
       ['PUT', objectParts],
       ['DELETE', objectParts.filter((part) => part !== 'uploadId=x')],
-      ['GET', objectParts.filter((part) => part !== 'uploadId=x')],
+      ['GET', objectParts.filter((part) => part !== 'uploadId=x' && part !== 'partNumber=1')],
       ['POST', objectParts.filter((part) => part !== 'uploadId=x')],
     ] as const) {
       for (const query of parts) {

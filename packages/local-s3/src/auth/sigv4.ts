@@ -8,7 +8,8 @@ import { SigningKeys } from './signing-key.js';
 const ALGORITHM = 'AWS4-HMAC-SHA256';
 const MAX_CLOCK_SKEW_MS = 15 * 60 * 1000;
 const MAX_PRESIGN_SECONDS = 7 * 24 * 60 * 60;
-const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
+export const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
+const POLICY_FIELDS = ['policy', 'x-amz-algorithm', 'x-amz-credential', 'x-amz-date', 'x-amz-signature'] as const;
 
 export interface VerifierOptions {
   readonly accessKeyId: string;
@@ -68,6 +69,38 @@ export class SignatureVerifier {
     if (header !== undefined) return this.#check(request, target, this.#claimOfHeader(request, header));
     if (target.query.some(({ name }) => name === 'AWSAccessKeyId')) throw unsupportedMechanism();
     throw new S3Error('AccessDenied', 'Access Denied');
+  }
+
+  /**
+   * Verifies who signed the policy of a form; its conditions are not looked at.
+   * @throws S3Error AccessDenied, InvalidAccessKeyId, SignatureDoesNotMatch, InvalidArgument, InvalidToken
+   */
+  verifyPolicy(fields: ReadonlyMap<string, string>): void {
+    const [policy, algorithm, credentialText, timestamp, signature] = POLICY_FIELDS.map((name) => fields.get(name));
+    if (!policy || !algorithm || !credentialText || !timestamp || !signature) {
+      throw new S3Error('AccessDenied', 'Access Denied'); // Without a policy the form is an anonymous upload.
+    }
+    const credential = parseCredential(credentialText);
+    if (algorithm !== ALGORITHM || !credential || !timestamp.startsWith(credential.day)) {
+      throw new S3Error('InvalidArgument', 'X-Amz-Algorithm, X-Amz-Credential or X-Amz-Date of the form is invalid.');
+    }
+    if (credential.region !== this.options.region) {
+      throw new S3Error(
+        'InvalidArgument',
+        `The X-Amz-Credential's region '${credential.region}' is wrong; expecting '${this.options.region}'`,
+        { Region: this.options.region },
+      );
+    }
+    this.#checkAccessKey(credential);
+    if (fields.has('x-amz-security-token')) throw invalidToken();
+    const expected = createHmac('sha256', this.#keys.of(credential.day)).update(policy).digest('hex');
+    if (!equalInConstantTime(expected, signature)) {
+      throw new S3Error(
+        'SignatureDoesNotMatch',
+        'The request signature we calculated does not match the signature you provided. Check your key and signing method.',
+        { AWSAccessKeyId: credential.accessKeyId, StringToSign: policy, SignatureProvided: signature },
+      );
+    }
   }
 
   #claimOfHeader(request: IncomingMessage, header: string): Claim {
@@ -210,7 +243,7 @@ export class SignatureVerifier {
       });
     }
     if (singleHeader(request, 'x-amz-security-token') !== undefined || hasParameter(target, 'X-Amz-Security-Token')) {
-      throw new S3Error('InvalidToken', 'The provided token is malformed or otherwise invalid.');
+      throw invalidToken();
     }
 
     const canonical = canonicalRequest({
@@ -297,6 +330,10 @@ function headerMalformed(message: string, details?: Record<string, string>): S3E
 
 function queryError(message: string, details?: Record<string, string>): S3Error {
   return new S3Error('AuthorizationQueryParametersError', message, details);
+}
+
+function invalidToken(): S3Error {
+  return new S3Error('InvalidToken', 'The provided token is malformed or otherwise invalid.');
 }
 
 function unsupportedMechanism(): S3Error {

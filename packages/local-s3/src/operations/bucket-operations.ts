@@ -1,6 +1,7 @@
 import { corsRulesXml, parseCorsRules } from '../cors-rules.js';
 import { S3Error } from '../errors.js';
-import { childrenOf, each, element, malformedXml, parseXml, textOf, xmlDocument } from '../xml.js';
+import { parseLifecycleRules } from '../lifecycle-rules.js';
+import { each, element, parseXml, textOf, xmlDocument } from '../xml.js';
 import { type Exchange, isoTime } from './exchange.js';
 import { refuseUnsupportedHeaders } from './object-headers.js';
 import { requireProtectedBody } from './object-operations.js';
@@ -8,7 +9,6 @@ import { ownerXml } from './owner.js';
 
 /** The region whose buckets have no location constraint, and where creating one's own bucket again is a success. */
 const DEFAULT_REGION = 'us-east-1';
-const MAX_LIFECYCLE_RULES = 1000;
 
 export async function listBuckets(exchange: Exchange): Promise<void> {
   const prefix = exchange.parameter('prefix') ?? '';
@@ -92,16 +92,7 @@ export async function putBucketLifecycle(exchange: Exchange): Promise<void> {
   const { bucket, body } = exchange;
   requireProtectedBody(exchange);
   const xml = await body.text();
-  const rules = childrenOf(parseXml(xml, 'LifecycleConfiguration'), 'Rule');
-  if (rules.length === 0 || rules.length > MAX_LIFECYCLE_RULES) throw malformedXml();
-  const ids = rules.map((rule) => textOf(rule, 'ID')).filter((id) => id !== undefined);
-  for (const rule of rules) {
-    const status = textOf(rule, 'Status')?.trim();
-    if (status !== 'Enabled' && status !== 'Disabled') throw malformedXml();
-  }
-  if (new Set(ids).size < ids.length) {
-    throw new S3Error('InvalidArgument', 'Rule ID must be unique. Found same ID for more than one rule');
-  }
+  parseLifecycleRules(xml);
   await bucket.update({ lifecycle: xml });
   exchange.empty(200);
 }

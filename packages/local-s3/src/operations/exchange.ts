@@ -5,6 +5,13 @@ import type { RequestTarget } from '../http/request-target.js';
 import type { Bucket } from '../store/bucket.js';
 import type { Store } from '../store/store.js';
 
+/** What the operations know of the server. */
+export interface ServerSettings {
+  readonly region: string;
+  /** How long a day of a lifecycle rule lasts, in ms. */
+  readonly lifecycleDayMs: number;
+}
+
 /** One authenticated request and the means to answer it. */
 export class Exchange {
   constructor(
@@ -13,8 +20,12 @@ export class Exchange {
     readonly target: RequestTarget,
     readonly body: RequestBody,
     readonly store: Store,
-    readonly region: string,
+    readonly settings: ServerSettings,
   ) {}
+
+  get region(): string {
+    return this.settings.region;
+  }
 
   /** @throws S3Error InvalidBucketName, NoSuchBucket */
   get bucket(): Bucket {
@@ -52,9 +63,9 @@ export class Exchange {
   }
 
   /** Answers with an XML document. */
-  xml(document: string, headers: Record<string, string> = {}): void {
+  xml(document: string, headers: Record<string, string> = {}, status = 200): void {
     const body = Buffer.from(document);
-    this.response.writeHead(200, { ...headers, 'content-type': 'application/xml', 'content-length': body.length });
+    this.response.writeHead(status, { ...headers, 'content-type': 'application/xml', 'content-length': body.length });
     this.response.end(body);
   }
 

@@ -8,9 +8,10 @@ import {
   isCrc,
 } from '../http/checksums.js';
 import { withoutQuotes } from '../http/conditions.js';
-import type { NamedPart } from '../store/multipart-upload.js';
+import { abortOf, storedLifecycleRules } from '../lifecycle-rules.js';
+import type { NamedPart, UploadMetadata } from '../store/multipart-upload.js';
 import { childrenOf, each, element, malformedXml, type ParsedElement, parseXml, textOf, xmlDocument } from '../xml.js';
-import { type Exchange, isoTime } from './exchange.js';
+import { type Exchange, httpTime, isoTime } from './exchange.js';
 import { keptHeadersOf, refuseUnsupportedHeaders } from './object-headers.js';
 import { checksumHeaders, checksumXml, writeConditionOf } from './object-operations.js';
 import { ownerXml } from './owner.js';
@@ -33,9 +34,12 @@ export async function createMultipartUpload(exchange: Exchange): Promise<void> {
       element('Key', key),
       element('UploadId', upload.id),
     ),
-    checksumAlgorithm && checksumType
-      ? { 'x-amz-checksum-algorithm': checksumAlgorithm, 'x-amz-checksum-type': checksumType }
-      : {},
+    {
+      ...abortHeaders(exchange, upload),
+      ...(checksumAlgorithm && checksumType
+        ? { 'x-amz-checksum-algorithm': checksumAlgorithm, 'x-amz-checksum-type': checksumType }
+        : {}),
+    },
   );
 }
 
@@ -133,7 +137,19 @@ export async function listParts(exchange: Exchange): Promise<void> {
         ),
       ),
     ),
+    abortHeaders(exchange, metadata),
   );
+}
+
+/** When a lifecycle rule will abort an upload, and which. */
+function abortHeaders(exchange: Exchange, upload: UploadMetadata): Record<string, string> {
+  const rules = storedLifecycleRules(exchange.bucket.metadata.lifecycle);
+  const abort = abortOf(rules, upload.key, upload.initiated, exchange.settings.lifecycleDayMs);
+  if (!abort) return {};
+  return {
+    'x-amz-abort-date': httpTime(abort.at),
+    ...(abort.rule.id === undefined ? {} : { 'x-amz-abort-rule-id': encodeURIComponent(abort.rule.id) }),
+  };
 }
 
 /** @throws S3Error InvalidArgument outside 1 to 10,000 */

@@ -4,7 +4,7 @@ import { isHeaderValue } from '../http/header-value.js';
 import type { KeptHeaders, ObjectMetadata } from '../store/stored-object.js';
 import { type Exchange, httpTime } from './exchange.js';
 
-const KEPT = [
+export const KEPT_HEADERS: readonly string[] = [
   'cache-control',
   'content-disposition',
   'content-encoding',
@@ -55,7 +55,7 @@ export function refuseUnsupportedHeaders(exchange: Exchange): void {
 /** @throws S3Error MetadataTooLarge */
 export function keptHeadersOf(exchange: Exchange): KeptHeaders {
   const kept: Record<string, string> = { 'content-type': DEFAULT_CONTENT_TYPE };
-  for (const name of KEPT) {
+  for (const name of KEPT_HEADERS) {
     const value = name === 'content-encoding' ? contentEncoding(exchange) : exchange.header(name);
     if (value !== undefined && value !== '') kept[name] = value;
   }
@@ -90,7 +90,7 @@ export function objectHeaders(exchange: Exchange, metadata: ObjectMetadata): Rec
     'last-modified': httpTime(metadata.lastModified),
     'accept-ranges': 'bytes',
   };
-  for (const name of KEPT) {
+  for (const name of KEPT_HEADERS) {
     const value = exchange.parameter(`response-${name}`);
     if (value === undefined) continue;
     if (!isHeaderValue(value)) {

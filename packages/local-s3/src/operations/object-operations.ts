@@ -1,14 +1,18 @@
 import { pipeline } from 'node:stream/promises';
 import { S3Error } from '../errors.js';
-import { parseRange } from '../http/byte-range.js';
+import { type ByteRange, parseRange } from '../http/byte-range.js';
 import { type Checksum, checksumElement, checksumHeader } from '../http/checksums.js';
 import { checkReadConditions, holdsIfRange, WriteCondition } from '../http/conditions.js';
-import type { HeldObject } from '../store/bucket.js';
+import type { Bucket, HeldObject } from '../store/bucket.js';
+import type { Segment } from '../store/data-file.js';
+import type { ObjectMetadata } from '../store/stored-object.js';
 import { childrenOf, each, element, malformedXml, parseXml, textOf, xmlDocument } from '../xml.js';
 import type { Exchange } from './exchange.js';
 import { keptHeadersOf, objectHeaders, refuseUnsupportedHeaders } from './object-headers.js';
+import { partOf } from './object-part.js';
 
 const MAX_KEYS_PER_DELETE = 1000;
+const MAX_PART_NUMBER = 10_000;
 
 export async function putObject(exchange: Exchange): Promise<void> {
   const { bucket, key, body } = exchange;
@@ -19,26 +23,27 @@ export async function putObject(exchange: Exchange): Promise<void> {
   condition.check(bucket.objects.get(key)?.metadata);
 
   const segment = await bucket.writeData(body.chunks());
-  const { bytes, md5, checksum } = body.digests;
+  const { md5, checksum } = body.digests;
+  await publishBytes(bucket, segment, { key, etag: md5, headers, checksum }, condition);
+  exchange.empty(200, { etag: `"${md5}"`, ...checksumHeaders(checksum) });
+}
+
+/** Makes the bytes of one request an object; they are removed when that fails. */
+export async function publishBytes(
+  bucket: Bucket,
+  segment: Segment,
+  object: Pick<ObjectMetadata, 'key' | 'etag' | 'headers' | 'checksum'>,
+  condition?: WriteCondition,
+): Promise<void> {
+  const { size } = segment;
   try {
-    await bucket.publish(
-      {
-        key,
-        size: bytes,
-        etag: md5,
-        lastModified: Date.now(),
-        headers,
-        segments: bytes === 0 ? [] : [segment],
-        checksum,
-      },
-      condition,
-    );
+    const segments = size === 0 ? [] : [segment];
+    await bucket.publish({ ...object, size, lastModified: Date.now(), segments }, condition);
   } catch (error) {
     await bucket.removeData([segment]);
     throw error;
   }
-  if (bytes === 0) await bucket.removeData([segment]);
-  exchange.empty(200, { etag: `"${md5}"`, ...checksumHeaders(checksum) });
+  if (size === 0) await bucket.removeData([segment]);
 }
 
 export async function getObject(exchange: Exchange): Promise<void> {
@@ -77,9 +82,7 @@ async function answerObject(
       exchange.response.writeHead(304, headers).end();
       return;
     }
-    const range = holdsIfRange(exchange.header('if-range'), metadata)
-      ? parseRange(exchange.header('range'), metadata.size)
-      : undefined;
+    const range = rangeOf(exchange, metadata, headers);
     if (range) {
       headers['content-range'] = `bytes ${range.start}-${range.end}/${metadata.size}`;
       // A client would compare the checksum of the whole with the bytes of a part.
@@ -91,6 +94,21 @@ async function answerObject(
   } finally {
     await held.release();
   }
+}
+
+/** What Range or partNumber asks for; undefined for the whole object. */
+function rangeOf(exchange: Exchange, metadata: ObjectMetadata, headers: Record<string, string>): ByteRange | undefined {
+  const range = exchange.header('range');
+  const number = exchange.numberParameter('partNumber', { min: 1, max: MAX_PART_NUMBER });
+  if (number === undefined) {
+    return holdsIfRange(exchange.header('if-range'), metadata) ? parseRange(range, metadata.size) : undefined;
+  }
+  if (range !== undefined) {
+    throw new S3Error('InvalidRequest', 'Cannot specify both Range header and partNumber query parameter');
+  }
+  const part = partOf(metadata, number);
+  if (part.count !== undefined) headers['x-amz-mp-parts-count'] = String(part.count);
+  return part.range;
 }
 
 export async function deleteObject(exchange: Exchange): Promise<void> {

@@ -42,7 +42,7 @@ interface Route {
 
 const LISTING = ['prefix', 'delimiter', 'encoding-type', 'max-keys'];
 const OVERRIDES = ['type', 'disposition', 'encoding', 'language'].map((name) => `response-content-${name}`);
-const READING = [...OVERRIDES, 'response-cache-control', 'response-expires', 'versionId'];
+const READING = [...OVERRIDES, 'response-cache-control', 'response-expires', 'versionId', 'partNumber'];
 
 function route(
   method: string,

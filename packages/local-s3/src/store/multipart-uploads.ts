@@ -104,6 +104,7 @@ export class MultipartUploads {
       const before = upload?.metadata.completed;
       if (before && upload.metadata.key === key && before.partList === partListOf(named)) return before;
       const { metadata, parts } = this.find(id, key);
+      if (metadata.checksumAlgorithm) checkConsecutive(named);
       const chosen = choose(parts, named);
       const completed: CompletedUpload = {
         at: Date.now(),
@@ -187,6 +188,12 @@ export class MultipartUploads {
   #write(metadata: UploadMetadata): Promise<void> {
     return this.bucket.writeMetadata(join(this.folder, metadata.id, 'upload.json'), metadata);
   }
+}
+
+/** With checksums on the parts their numbers may have no gaps (S3 API reference, CompletedPart). */
+function checkConsecutive(named: readonly NamedPart[]): void {
+  if (named.every(({ number }, index) => number === index + 1)) return;
+  throw new S3Error('InvalidPartOrder', 'Part numbers must start at 1 and be consecutive when parts have checksums.');
 }
 
 function choose(parts: ReadonlyMap<number, UploadedPart>, named: readonly NamedPart[]): UploadedPart[] {
