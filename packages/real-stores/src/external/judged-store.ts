@@ -20,6 +20,8 @@ export interface JudgedStore {
 }
 
 const CONTRACT_BUCKET = 'contract';
+/** Long enough for Ceph to look at every bucket in between. */
+const CEPH_DAY_SECONDS = 3;
 const TITLES = { swift: 'OpenStack Swift', ceph: 'Ceph RGW' };
 
 export async function startStore(name: StoreName): Promise<JudgedStore> {
@@ -27,7 +29,10 @@ export async function startStore(name: StoreName): Promise<JudgedStore> {
     const store = await startOwnStore();
     return { name, title: 'local-s3', maxParts: 10_000, contract: store, stop: () => store.close() };
   }
-  const store = name === 'swift' ? await startSwift() : await startCeph({ completeLockSeconds: 4 });
+  const store =
+    name === 'swift'
+      ? await startSwift()
+      : await startCeph({ completeLockSeconds: 4, lifecycleDaySeconds: CEPH_DAY_SECONDS });
   try {
     await createBucket(store);
   } catch (error) {
@@ -43,6 +48,7 @@ export async function startStore(name: StoreName): Promise<JudgedStore> {
     contract: {
       ...{ endpoint, region, accessKeyId, secretAccessKey, bucket: CONTRACT_BUCKET },
       restart: () => store.restart(), // Kills the gateway first.
+      ...(name === 'ceph' ? { lifecycleDayMs: CEPH_DAY_SECONDS * 1_000 } : {}),
     },
     stop: () => store.stop(),
   };
