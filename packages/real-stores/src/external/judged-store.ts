@@ -32,7 +32,7 @@ export async function startStore(name: StoreName): Promise<JudgedStore> {
   const store =
     name === 'swift'
       ? await startSwift()
-      : await startCeph({ completeLockSeconds: 4, lifecycleDaySeconds: CEPH_DAY_SECONDS });
+      : await startCeph({ completeLockSeconds: 2, lifecycleDaySeconds: CEPH_DAY_SECONDS });
   try {
     await createBucket(store);
   } catch (error) {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type CompletedPart, DeleteObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import type { CaseContext } from '../case-context.js';
 import { type ContractCase, inArea, MEASURED } from '../contract.js';
@@ -5,6 +6,10 @@ import { must, refusalOf, refused, same, sameBytes } from '../expectations.js';
 import { fullPart, UploadUnderTest } from '../upload-under-test.js';
 
 const WHOLE = Buffer.concat([fullPart('a'), fullPart('b'), Buffer.from('end')]);
+
+/** Ceph's lock lasts 600 s by default; a server under test is given a shorter one. */
+const LOCK_WAIT_MS = 30_000;
+const LOCK_POLL_MS = 250;
 
 function afterKill(id: string, title: string, run: (s3: CaseContext) => Promise<void>): Omit<ContractCase, 'area'> {
   return { id: `crash.${id}`, title, source: MEASURED, needs: ['restart'], run };
@@ -25,13 +30,26 @@ async function killInBody(s3: CaseContext, query = ''): Promise<void> {
   await s3.killAndRestart();
 }
 
-/** What the product does after a Complete without an answer: HEAD, and Complete again only while there is no object. */
+/**
+ * What the product does after a Complete without an answer: HEAD, and Complete again only while there is no object. Ceph
+ * answers 500 as long as the lock of the gateway that was killed lasts, so this is patient.
+ */
 async function finish(s3: CaseContext, upload: UploadUnderTest, parts: readonly CompletedPart[]): Promise<void> {
-  const isThere = await s3.head('object').then(
-    () => true,
-    (error: unknown) => refusalOf(error).status !== 404,
-  );
-  if (!isThere) await again(s3, upload).complete(parts);
+  const deadline = Date.now() + LOCK_WAIT_MS;
+  for (;;) {
+    const isThere = await s3.head('object').then(
+      () => true,
+      (error: unknown) => refusalOf(error).status !== 404,
+    );
+    if (isThere) return;
+    try {
+      await again(s3, upload).complete(parts);
+      return;
+    } catch (error) {
+      if (refusalOf(error).status < 500 || Date.now() > deadline) throw error;
+    }
+    await sleep(LOCK_POLL_MS);
+  }
 }
 
 export const CRASH_CASES = inArea('crash', [
