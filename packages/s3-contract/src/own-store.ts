@@ -18,7 +18,7 @@ export interface OwnStore extends ContractStore {
 export async function startOwnStore(): Promise<OwnStore> {
   const dataDir = await mkdtemp(join(tmpdir(), 's3-contract-'));
   const account = { accessKeyId: 'CONTRACTKEY', secretAccessKey: 'contract/secret+with=signs', region: 'us-east-1' };
-  const options = { dataDir, ...account };
+  const options = { dataDir, ...account, lifecycleDayMs: LIFECYCLE_DAY_MS };
   let server = await spawnLocalS3(options);
   const { endpoint, port } = server;
   const store: OwnStore = {

@@ -47,7 +47,8 @@ export async function checkTransfers(
 }
 
 async function runJest(store: JudgedStore, reportFile: string, signal: AbortSignal) {
-  const jest = createRequire(path.join(API_DIR, 'package.json')).resolve('jest/bin/jest.js');
+  const jestPackage = createRequire(path.join(API_DIR, 'package.json')).resolve('jest/package.json');
+  const jest = path.join(path.dirname(jestPackage), 'bin', 'jest.js');
   const nodeOptions = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
   const specs = store.name === 'local-s3' ? [SIZES] : [TRANSFERS, SIZES];
   const jestOptions = ['--runInBand', '--json', '--outputFile', reportFile, '--testMatch', ...specs];

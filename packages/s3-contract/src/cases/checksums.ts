@@ -405,6 +405,18 @@ export const CHECKSUM_CASES = inArea('checksums', [
     },
   },
   {
+    id: 'sums.part-gap',
+    title: 'parts with checksums must be numbered 1, 2, 3: a gap is InvalidPartOrder',
+    source: api('API_CompletedPart'),
+    run: async (s3) => {
+      const upload = await s3.upload('object', { ChecksumAlgorithm: 'SHA256' });
+      const more = { ChecksumAlgorithm: ChecksumAlgorithm.SHA256 };
+      const parts = [await upload.part(1, fullPart('a'), more), await upload.part(3, 'end', more)];
+      await refused(upload.complete(parts), 400, 'InvalidPartOrder');
+      await refused(s3.head('object'), 404);
+    },
+  },
+  {
     id: 'sums.complete-part-wrong',
     title: 'Complete that names another checksum for a part is refused, and the upload survives',
     source: api('API_CompleteMultipartUpload'),

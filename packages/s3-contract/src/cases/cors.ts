@@ -223,17 +223,6 @@ export const CORS_CASES = inArea('cors', [
     CORS,
   ),
   onBucket(
-    'error',
-    'an error to the origin carries CORS headers too, so that a page can read it',
-    [RULE],
-    async (bucket, s3) => {
-      const url = (await bucket.urlOf('get')).replace('/object?', '/missing?');
-      const { status, headers } = await s3.fetch(url, { headers: { origin: APP } });
-      same([status, headers.get(ALLOW_ORIGIN)], [403, APP], 'status and Access-Control-Allow-Origin');
-    },
-    'measured: ceph-16.2',
-  ),
-  onBucket(
     'replaced',
     'PutBucketCors replaces all rules',
     [RULE],

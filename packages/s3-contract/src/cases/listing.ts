@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-s3';
 import type { CaseContext } from '../case-context.js';
 import { api, guide, inArea, MEASURED } from '../contract.js';
-import { must, refused, same } from '../expectations.js';
+import { must, same } from '../expectations.js';
 
 const V2 = api('API_ListObjectsV2');
 const V1 = api('API_ListObjects');
@@ -231,12 +231,6 @@ export const LISTING_CASES = inArea('listing', [
       const asked = (await list(s3, { FetchOwner: true })).Contents?.[0]?.Owner;
       same([plain, (asked?.ID ?? '') !== ''], [undefined, true], 'owner without and with FetchOwner');
     },
-  },
-  {
-    id: 'list.bad-token',
-    title: 'a continuation token of nobody is InvalidArgument',
-    source: MEASURED,
-    run: (s3) => refused(list(s3, { ContinuationToken: '%%% no token %%%' }), 400, 'InvalidArgument'),
   },
   {
     id: 'list.v1-marker',
