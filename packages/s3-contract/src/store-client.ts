@@ -2,6 +2,8 @@ import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { ALLOWED_OPERATIONS } from './allowed-operations.js';
 import type { ContractStore } from './contract.js';
 
+/** The SDK's advice about streams and empty bodies is about what the cases do on purpose. */
+const SILENT = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 const CONNECTION_TIMEOUT_MS = 5000;
 const ANSWER_TIMEOUT_MS = 30_000;
 
@@ -13,6 +15,7 @@ export function clientFor(store: ContractStore, config: S3ClientConfig, { isOwnO
     credentials: { accessKeyId: store.accessKeyId, secretAccessKey: store.secretAccessKey },
     forcePathStyle: true,
     maxAttempts: 1,
+    logger: SILENT,
     requestHandler: {
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       requestTimeout: ANSWER_TIMEOUT_MS,

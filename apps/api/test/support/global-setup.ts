@@ -13,10 +13,18 @@ const migrationsDir = fileURLToPath(new URL('../../../../prisma/migrations', imp
 export default async function startTestServer(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'api-tests-'));
   let postgres: LocalPostgres | undefined;
-  const stop = async () => {
-    await postgres?.stop();
-    await rm(folder, { recursive: true, force: true });
+  let stopped: Promise<void> | undefined;
+  const stop = () => {
+    stopped ??= (async () => {
+      await postgres?.stop();
+      await rm(folder, { recursive: true, force: true });
+    })();
+    return stopped;
   };
+  // A run that is broken off comes to no teardown. Both may come, one from the terminal and one from a parent.
+  for (const [name, number] of Object.entries({ SIGINT: 2, SIGTERM: 15 })) {
+    process.on(name, () => void stop().finally(() => process.exit(128 + number)));
+  }
   try {
     // PostgreSQL refuses to run as root; the user that it runs as then has to pass through this folder.
     await chmod(folder, 0o711);

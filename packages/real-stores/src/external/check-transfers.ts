@@ -56,11 +56,14 @@ async function runJest(store: JudgedStore, reportFile: string, signal: AbortSign
     cwd: API_DIR,
     env: { ...process.env, ...testVariables(store) },
     stdio: ['ignore', 'ignore', 'pipe'],
-    signal,
   });
+  // It stops its own PostgreSQL before it ends.
+  const stop = (): void => void child.kill('SIGTERM');
+  signal.addEventListener('abort', stop, { once: true });
   const chunks: string[] = [];
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk));
   const [code] = (await once(child, 'close')) as [number | null];
+  signal.removeEventListener('abort', stop);
   return { code, output: chunks.join('') };
 }
 

@@ -24,6 +24,7 @@ function pageOf(did: string, date = '2026-01-02', outcome: CaseResult['outcome']
           c: { value: 'x', source: 'unknown' },
         },
       },
+      { title: 'Store D', facts: { b: { value: 6, source: 'unknown' } } },
     ],
     advice: [{ product: 'does without.', cases: [second?.id ?? ''] }],
   });
@@ -41,7 +42,8 @@ describe('formatCompatibilityPage', () => {
   });
 
   it('says where each fact comes from', () => {
-    expect(page).toContain('| `a` | yes, measured |\n| `b` | [5](https://a.example/b) |\n| `c` | x ? |');
+    expect(page).toContain('| Store C | Store D (not run) |');
+    expect(page).toContain('| `a` | yes, measured |  |\n| `b` | [5](https://a.example/b) | 6 ? |\n| `c` | x ? |  |');
   });
 
   it('has a row for every case', () => {

@@ -33,6 +33,9 @@ export function formatCompatibilityPage({ date, measured, facts, advice }: Compa
       "and the module's own transfer tests, against it. Do not edit it by hand.",
     `Measured on ${date}, on one machine over loopback.`,
     formatTotals(measured),
+    "The same command fails unless the module's transfer tests pass on all of them, and transfers of 0 bytes, 1 part, 25 MiB " +
+      'and 1,001 x 5 MiB end right. Where a store takes fewer parts, as Swift does, they are larger ones, or the transfer is ' +
+      'refused with the figure.',
     '## What the servers do not do, and what the product does about it',
     'A case says what AWS documents, or what real servers were seen to do.',
     ...formatShortfalls(measured, advice),
@@ -44,7 +47,7 @@ export function formatCompatibilityPage({ date, measured, facts, advice }: Compa
     '## What the product works with',
     'It recognises a store by its answers and takes these facts from a list in `apps/api/src/storage/s3/`; `S3_STORE` and ' +
       'its neighbours in `.env.example` overrule them. Each fact was measured on the server, or stands on the linked page, ' +
-      'or is a careful guess (?). Stores whose facts are not measured were **not run**.',
+      'or is a careful guess (?).',
     formatFacts(facts),
   ]
     .join('\n\n')
@@ -115,7 +118,8 @@ function formatFacts(stores: readonly StoreFacts[]): string {
       return fact.source === 'unknown' ? `${value} ?` : `[${value}](${fact.source})`;
     }),
   ]);
-  return formatTable(['', ...stores.map(({ title }) => title)], rows);
+  const isRun = ({ facts }: StoreFacts) => Object.values(facts).some(({ source }) => source === 'measured');
+  return formatTable(['', ...stores.map((store) => `${store.title}${isRun(store) ? '' : ' (not run)'}`)], rows);
 }
 
 function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -49,10 +49,11 @@ async function main(): Promise<number> {
 
   const stopping = new AbortController();
   let current: JudgedStore | undefined;
+  let transfers: Promise<Tally> | undefined;
   for (const [name, number] of Object.entries(SIGNALS)) {
     process.once(name, async () => {
       stopping.abort();
-      await current?.stop();
+      await Promise.allSettled([transfers, current?.stop()]);
       process.exit(128 + number); // Takes a server along that is still starting.
     });
   }
@@ -66,8 +67,8 @@ async function main(): Promise<number> {
       tallies.push(contract);
       measured.push({ title: current.title, results: contract.results });
       if (!values['no-transfers']) {
-        const transfers = () => checkTransfers(current as JudgedStore, print, stopping.signal);
-        tallies.push(await timed(`${name}: transfers`, transfers));
+        transfers = timed(`${name}: transfers`, () => checkTransfers(current as JudgedStore, print, stopping.signal));
+        tallies.push(await transfers);
       }
     } finally {
       await current.stop();
