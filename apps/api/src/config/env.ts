@@ -43,6 +43,9 @@ const cidrList = list.pipe(
 /** Stores whose ways are known (storage/s3/store-profile.ts); `auto` finds out which one answers. */
 const STORE_NAMES = ['auto', 'aws-s3', 'swift', 'ceph', 'minio', 'ovh', 'local-s3', 'unknown'] as const;
 
+/** What of a part the store compares with what arrived; `auto`: the cheapest that this store is known to verify. */
+const PART_INTEGRITIES = ['auto', 'crc32', 'md5', 'sha256'] as const;
+
 /**
  * Every variable that the API reads, with its bounds. `.env.example` explains each in one line.
  * Bounds of parts: S3 user guide, "multipart upload limits" (5 MiB to 5 GiB a part, 5 TiB an object).
@@ -86,11 +89,16 @@ const environmentSchema = z.object({
   ),
   S3_STORE: withDefault(z.enum(STORE_NAMES, { error: `must be one of ${STORE_NAMES.join(', ')}` }), 'auto'),
   S3_MAX_PARTS: optional(integer(1, 10_000)),
-  S3_CONTENT_MD5: optional(flag),
+  S3_PART_INTEGRITY: withDefault(
+    z.enum(PART_INTEGRITIES, { error: `must be one of ${PART_INTEGRITIES.join(', ')}` }),
+    'auto',
+  ),
   S3_PART_SIZE_BYTES: withDefault(integer(5 * MiB, 5 * GiB), 10 * MiB),
   S3_QUEUE_SIZE: withDefault(integer(1, 64), 4),
 
-  TRANSFER_CONCURRENCY: withDefault(integer(1, 256), 4),
+  TRANSFER_CONCURRENCY: withDefault(integer(1, 256), 16),
+  TRANSFER_CONCURRENCY_PER_HOST: withDefault(integer(1, 256), 4),
+  TRANSFER_MEMORY_BYTES: withDefault(integer(5 * MiB, 64 * GiB), 256 * MiB),
   TRANSFER_LEASE_SECONDS: withDefault(integer(3, 3_600), 30),
 
   SOURCE_ALLOW_HTTP: withDefault(flag, true),
@@ -101,6 +109,12 @@ const environmentSchema = z.object({
   SOURCE_HEADERS_TIMEOUT_MS: withDefault(integer(10, 600_000), 30_000),
   SOURCE_STALL_TIMEOUT_MS: withDefault(integer(10, 600_000), 30_000),
   SOURCE_DEADLINE_SECONDS: withDefault(integer(1, 604_800), 86_400),
+  SOURCE_MIN_BYTES_PER_SECOND: withDefault(integer(0, GiB), 1_024),
+  SOURCE_MIN_RATE_WINDOW_SECONDS: withDefault(integer(1, 3_600), 60),
+  SOURCE_MAX_BYTES_PER_SECOND: optional(integer(64 * 1024, 1024 * GiB)),
+  SOURCE_MAX_CONNECTIONS: withDefault(integer(1, 8), 8),
+  SOURCE_MAX_RETRIES: withDefault(integer(0, 100), 6),
+  SOURCE_RETRY_DELAY_MS: withDefault(integer(1, 60_000), 250),
 });
 
 /** Names of all variables of the schema. */
@@ -143,6 +157,9 @@ function findMissingNeighbours(variables: NodeJS.ProcessEnv): string[] {
   const problems: string[] = [];
   if (!isSet('AUTH_JWT_SECRET') && !isSet('AUTH_JWKS_URL')) {
     problems.push('AUTH_JWT_SECRET or AUTH_JWKS_URL must be set: one of them verifies bearer tokens');
+  }
+  if (Number(variables.S3_PART_SIZE_BYTES || 10 * MiB) > Number(variables.TRANSFER_MEMORY_BYTES || 256 * MiB)) {
+    problems.push('TRANSFER_MEMORY_BYTES must hold at least one part of S3_PART_SIZE_BYTES');
   }
   if (!isSet('S3_ENDPOINT')) return problems;
   for (const key of ['S3_REGION', 'S3_BUCKET']) {

@@ -114,6 +114,7 @@ function toStatus(code: StorageErrorCode): number {
     case 'INVALID_EXPIRY':
     case 'INVALID_FILENAME':
     case 'INVALID_CURSOR':
+    case 'INVALID_OPTION':
     case 'BUCKET_NOT_ALLOWED':
     case 'SOURCE_URL_INVALID':
       return 400;
@@ -125,6 +126,7 @@ function toStatus(code: StorageErrorCode): number {
     case 'FILE_DELETED':
     case 'FILE_BUSY':
     case 'PATH_TAKEN':
+    case 'OBJECT_EXISTS':
     case 'TRANSFER_CANCELLED':
     case 'TRANSFER_LOST':
       return 409;
@@ -132,12 +134,16 @@ function toStatus(code: StorageErrorCode): number {
     case 'SOURCE_ADDRESS_BLOCKED':
     case 'SOURCE_EMPTY':
     case 'SOURCE_TOO_LARGE':
+    case 'SOURCE_SIZE_MISMATCH':
+    case 'SOURCE_CHECKSUM_MISMATCH':
+    case 'SOURCE_TYPE_MISMATCH':
     case 'UPLOAD_TOO_LARGE':
       return 422;
     case 'SOURCE_UNREACHABLE':
     case 'SOURCE_STATUS':
     case 'SOURCE_REDIRECT':
     case 'SOURCE_TRUNCATED':
+    case 'SOURCE_CHANGED':
     case 'SOURCE_LENGTH_UNPROVEN':
     case 'SOURCE_PROTOCOL':
     case 'BUCKET_NOT_FOUND':
@@ -148,6 +154,7 @@ function toStatus(code: StorageErrorCode): number {
     case 'LIFECYCLE_UNSUPPORTED':
       return 502;
     case 'SOURCE_TIMEOUT':
+    case 'SOURCE_TOO_SLOW':
       return 504;
     case 'STORE_UNREACHABLE':
     case 'DATABASE_UNAVAILABLE':

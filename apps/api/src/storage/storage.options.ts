@@ -29,8 +29,8 @@ export interface StoreOptions {
   readonly storeName?: Exclude<Environment['S3_STORE'], 'auto'>;
   /** Instead of what the store is known or says to allow. */
   readonly maxParts?: number;
-  /** Whether parts carry Content-MD5; absent: over https, where nothing else that the store verifies protects them. */
-  readonly contentMd5?: boolean;
+  /** What of a part the store compares with what arrived; absent: the cheapest that it is known to verify. */
+  readonly partIntegrity?: Exclude<Environment['S3_PART_INTEGRITY'], 'auto'>;
   readonly partSizeBytes: number;
   /** Parts in flight of one upload. */
   readonly queueSize: number;
@@ -46,7 +46,19 @@ export interface SourceOptions {
   readonly maxRedirects: number;
   readonly headersTimeoutMs: number;
   readonly stallTimeoutMs: number;
+  /** Of one whole download, all tries together. */
   readonly deadlineMs: number;
+  /** Bytes a second, measured over `minRateWindowMs`, below which a source counts as stuck; 0: no lower limit. */
+  readonly minBytesPerSecond: number;
+  readonly minRateWindowMs: number;
+  /** Of all sources of this process together. */
+  readonly maxBytesPerSecond?: number;
+  /** That may read one file side by side. */
+  readonly maxConnections: number;
+  /** Tries in a row that bring nothing before the source is given up. */
+  readonly maxRetries: number;
+  /** Before the second such try; twice as long before each further one, with jitter. */
+  readonly retryDelayMs: number;
 }
 
 export interface StorageOptions {
@@ -54,6 +66,10 @@ export interface StorageOptions {
   readonly source: SourceOptions;
   /** Transfers that stream at once in this process; others wait as PENDING. */
   readonly transferConcurrency: number;
+  /** Of those, how many read from one host at once. */
+  readonly transferConcurrencyPerHost: number;
+  /** Bytes of part buffers that all transfers of this process hold at once. */
+  readonly memoryBytes: number;
   readonly leaseMs: number;
 }
 
@@ -95,7 +111,7 @@ export function toStorageOptions(env: Environment): StorageOptions {
           : 'WHEN_REQUIRED',
       ...(env.S3_STORE === 'auto' ? {} : { storeName: env.S3_STORE }),
       ...(env.S3_MAX_PARTS !== undefined ? { maxParts: env.S3_MAX_PARTS } : {}),
-      ...(env.S3_CONTENT_MD5 !== undefined ? { contentMd5: env.S3_CONTENT_MD5 } : {}),
+      ...(env.S3_PART_INTEGRITY === 'auto' ? {} : { partIntegrity: env.S3_PART_INTEGRITY }),
       partSizeBytes: env.S3_PART_SIZE_BYTES,
       queueSize: env.S3_QUEUE_SIZE,
     }),
@@ -108,8 +124,16 @@ export function toStorageOptions(env: Environment): StorageOptions {
       headersTimeoutMs: env.SOURCE_HEADERS_TIMEOUT_MS,
       stallTimeoutMs: env.SOURCE_STALL_TIMEOUT_MS,
       deadlineMs: env.SOURCE_DEADLINE_SECONDS * 1_000,
+      minBytesPerSecond: env.SOURCE_MIN_BYTES_PER_SECOND,
+      minRateWindowMs: env.SOURCE_MIN_RATE_WINDOW_SECONDS * 1_000,
+      ...(env.SOURCE_MAX_BYTES_PER_SECOND !== undefined ? { maxBytesPerSecond: env.SOURCE_MAX_BYTES_PER_SECOND } : {}),
+      maxConnections: env.SOURCE_MAX_CONNECTIONS,
+      maxRetries: env.SOURCE_MAX_RETRIES,
+      retryDelayMs: env.SOURCE_RETRY_DELAY_MS,
     }),
     transferConcurrency: env.TRANSFER_CONCURRENCY,
+    transferConcurrencyPerHost: env.TRANSFER_CONCURRENCY_PER_HOST,
+    memoryBytes: env.TRANSFER_MEMORY_BYTES,
     leaseMs: env.TRANSFER_LEASE_SECONDS * 1_000,
   } satisfies StorageOptions);
 }

@@ -124,7 +124,7 @@ describe('on a running store', () => {
   });
 
   it('sends Content-MD5 where it is wanted', async () => {
-    const { s3 } = await begin({ S3_CONTENT_MD5: 'true' });
+    const { s3 } = await begin({ S3_PART_INTEGRITY: 'md5' });
     for (const size of [0, 1, 11 * MiB]) {
       const path = `uploads/${size}`;
       const body = Readable.from(size === 0 ? [] : [randomBytes(size)]);

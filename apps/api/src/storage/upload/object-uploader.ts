@@ -93,12 +93,12 @@ export class ObjectUploader {
   }
 
   private async send(session: UploadSession, request: UploadRequest, store: StoreProfile): Promise<void> {
-    const { queueSize, partSizeBytes, endpoint, contentMd5 } = this.options.store;
+    const { queueSize, partSizeBytes, endpoint, partIntegrity } = this.options.store;
     const maxParts = store.maxParts.value;
     const partSize = choosePartSize({ partSizeBytes, maxParts, expectedBytes: request.expectedBytes });
     const isMd5Needed = endpoint.startsWith('https:') && store.checksums.value === 'ignored' && store.contentMd5.value;
     const upload = new Upload({
-      client: session.asClient({ hasContentMd5: contentMd5 ?? isMd5Needed }),
+      client: session.asClient({ hasContentMd5: partIntegrity === undefined ? isMd5Needed : partIntegrity === 'md5' }),
       params: {
         Bucket: request.bucket,
         Key: request.key,
