@@ -124,7 +124,7 @@ describe('a source behind the guard', () => {
     dialled.length = 0;
     const resolve = async (hostname: string) => table[hostname] ?? [];
     const reader = new SourceReader(PUBLIC_ONLY, { resolve, dial: recordingDial });
-    return reader.open(reader.parseUrl(url), new AbortController().signal);
+    return reader.open({ url: reader.parseUrl(url) }, new AbortController().signal);
   };
 
   it('dials every address of a public name, and them alone', async () => {
@@ -166,7 +166,7 @@ describe('a source behind the guard', () => {
     const { port } = canary.address() as AddressInfo;
     const reader = new SourceReader(PUBLIC_ONLY);
     for (const host of ['127.0.0.1', 'localhost', '[::ffff:127.0.0.1]', '0.0.0.0']) {
-      const opening = reader.open(reader.parseUrl(`http://${host}:${port}/`), new AbortController().signal);
+      const opening = reader.open({ url: reader.parseUrl(`http://${host}:${port}/`) }, new AbortController().signal);
       await expect(opening).rejects.toMatchObject({ code: 'SOURCE_ADDRESS_BLOCKED' });
     }
     await new Promise((resolve) => canary.close(resolve));

@@ -11,8 +11,6 @@ export interface ByteSource {
   readonly isLengthVerified: boolean;
   /** How many reads at once are of use now: one, or more while several connections read. Changes as the source is read. */
   readonly readsAtOnce: number;
-  /** A first part has left, or is about to: from here on the source may not start over. */
-  commit(): void;
   /**
    * Fills `buffer` with the bytes that follow those of the read before, which need not have ended. Resolves with their
    * number: the length of the buffer, or less at the end of the file alone, which is proven by then; 0 past it.

@@ -4,6 +4,9 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { StorageError } from '../storage.errors.js';
 import type { SourceOptions, StorageOptions } from '../storage.options.js';
 import { SourceReader, type SourceSeams } from './source-reader.js';
+import type { SourceRequest } from './source-request.js';
+
+const BUFFER_BYTES = 64 * 1024;
 
 const servers: Server[] = [];
 const sockets = new Set<Socket>();
@@ -41,16 +44,32 @@ function createReader(changes: Partial<SourceOptions> = {}, seams: SourceSeams =
     headersTimeoutMs: 1_000,
     stallTimeoutMs: 1_000,
     deadlineMs: 20_000,
+    minBytesPerSecond: 0,
+    minRateWindowMs: 60_000,
+    maxConnections: 8,
+    maxRetries: 2,
+    retryDelayMs: 10,
     ...changes,
   };
   return new SourceReader({ source } as StorageOptions, seams);
 }
 
-async function read(url: string, reader = createReader(), signal = new AbortController().signal) {
-  const source = await reader.open(reader.parseUrl(url), signal);
+/** The whole file through buffers of 64 KiB, as an upload takes it. */
+async function read(
+  url: string,
+  reader = createReader(),
+  signal = new AbortController().signal,
+  request: Partial<SourceRequest> = {},
+) {
+  const source = await reader.open({ url: reader.parseUrl(url), ...request }, signal);
   const chunks: Buffer[] = [];
-  for await (const chunk of source.body) chunks.push(chunk);
-  return { ...source, text: Buffer.concat(chunks).toString() };
+  for (let count = BUFFER_BYTES; count === BUFFER_BYTES; ) {
+    const buffer = Buffer.alloc(BUFFER_BYTES);
+    count = await source.read(buffer);
+    chunks.push(buffer.subarray(0, count));
+  }
+  const { length, contentEncoding, isLengthVerified } = source;
+  return { text: Buffer.concat(chunks).toString(), length, contentEncoding, isLengthVerified };
 }
 
 const codeOf = (promise: Promise<unknown>) =>
@@ -66,7 +85,7 @@ describe('SourceReader', () => {
       asked.push(request.headers['accept-encoding']);
       response.setHeader('content-length', '5').end('hello');
     });
-    expect(await read(url)).toMatchObject({ text: 'hello', contentLength: 5, contentEncoding: null });
+    expect(await read(url)).toMatchObject({ text: 'hello', length: 5, contentEncoding: null });
     expect(asked).toEqual(['identity']);
   });
 
@@ -75,12 +94,12 @@ describe('SourceReader', () => {
       response.write('he');
       response.end('llo');
     });
-    expect(await read(url)).toMatchObject({ text: 'hello', contentLength: null });
+    expect(await read(url)).toMatchObject({ text: 'hello', length: 5 });
   });
 
   it('accepts an empty file only when the source announced one', async () => {
     const announced = await serve((_request, response) => response.setHeader('content-length', '0').end());
-    expect(await read(announced)).toMatchObject({ text: '', contentLength: 0 });
+    expect(await read(announced)).toMatchObject({ text: '', length: 0 });
     const chunked = await serveRaw('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n');
     expect(await codeOf(read(chunked))).toBe('SOURCE_EMPTY');
   });
@@ -172,7 +191,7 @@ describe('SourceReader', () => {
     const url = await serve((_request, response) =>
       response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': '5' }).end('\x1f\x8bxyz', 'latin1'),
     );
-    expect(await read(url)).toMatchObject({ contentEncoding: 'gzip', contentLength: 5 });
+    expect(await read(url)).toMatchObject({ contentEncoding: 'gzip', length: 5 });
   });
 
   it('refuses a transfer coding that would be stored as the file', async () => {
@@ -200,11 +219,15 @@ describe('SourceReader', () => {
     });
     const cancel = new AbortController();
     const reader = createReader();
-    const source = await reader.open(reader.parseUrl(url), cancel.signal);
-    const reading = (async () => {
-      for await (const _chunk of source.body) cancel.abort(new StorageError('TRANSFER_CANCELLED', 'enough'));
-    })();
-    expect(await codeOf(reading)).toBe('TRANSFER_CANCELLED');
+    const source = await reader.open(
+      {
+        url: reader.parseUrl(url),
+        onBytes: () => cancel.abort(new StorageError('TRANSFER_CANCELLED', 'enough')),
+      },
+      cancel.signal,
+    );
+    expect(await codeOf(source.read(Buffer.alloc(10)))).toBe('TRANSFER_CANCELLED');
+    expect(await codeOf(source.read(Buffer.alloc(10)))).toBe('TRANSFER_CANCELLED');
     await closed;
   });
 });
