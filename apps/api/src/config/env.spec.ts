@@ -40,6 +40,9 @@ describe('readEnvironment', () => {
       S3_ACCESS_KEY_ID: 'hunter2',
       S3_FORCE_PATH_STYLE: 'hunter2',
       SOURCE_ALLOWED_ADDRESSES: '10.0.0.0/8, hunter2',
+      SOURCE_ALLOWED_HOSTS: 'files.example, https://hunter2/',
+      SOURCE_DENIED_HOSTS: '10.0.0.1',
+      SOURCE_NAT64_PREFIXES: '64:ff9b::/95',
       SOURCE_MAX_REDIRECTS: '-1',
     };
     const problems = problemsOf(variables);
@@ -54,7 +57,10 @@ describe('readEnvironment', () => {
       'S3_REGION',
       'S3_SECRET_ACCESS_KEY',
       'SOURCE_ALLOWED_ADDRESSES',
+      'SOURCE_ALLOWED_HOSTS',
+      'SOURCE_DENIED_HOSTS',
       'SOURCE_MAX_REDIRECTS',
+      'SOURCE_NAT64_PREFIXES',
     ]);
     expect(new EnvironmentError(problems).message).not.toMatch(/hunter2/i);
   });
@@ -107,9 +113,18 @@ describe('readEnvironment', () => {
       ...MINIMUM,
       WEB_ORIGINS: 'https://app.example.test, https://admin.example.test',
       SOURCE_ALLOWED_ADDRESSES: '127.0.0.1/32:9000,[::1/128]:9000, 10.0.0.0/8',
+      SOURCE_ALLOWED_HOSTS: 'minio, .corp.example, bücher.example., 3.cdn-x_y.example',
+      SOURCE_NAT64_PREFIXES: '64:ff9b::/96,2001:db8:122::/48',
     });
     expect(environment.WEB_ORIGINS).toEqual(['https://app.example.test', 'https://admin.example.test']);
     expect(environment.SOURCE_ALLOWED_ADDRESSES).toEqual(['127.0.0.1/32:9000', '[::1/128]:9000', '10.0.0.0/8']);
+    expect(environment.SOURCE_ALLOWED_HOSTS).toEqual([
+      'minio',
+      '.corp.example',
+      'bücher.example.',
+      '3.cdn-x_y.example',
+    ]);
+    expect(environment.SOURCE_NAT64_PREFIXES).toEqual(['64:ff9b::/96', '2001:db8:122::/48']);
     expect(Object.isFrozen(environment)).toBe(true);
   });
 });

@@ -39,6 +39,28 @@ const cidrList = list.pipe(
       ),
   ),
 );
+/** `files.example`, or `.files.example` for every name below it; the last label is no number, so this is no address. */
+const hostList = list.pipe(
+  z.array(
+    z
+      .string()
+      .regex(
+        /^\.?([\p{L}\p{N}_-]+\.)*[\p{L}\p{N}_-]*[\p{L}_-][\p{L}\p{N}_-]*\.?$/u,
+        'must be a list of host names or .suffixes, such as files.example.com or .example.com; addresses have lists of their own',
+      ),
+  ),
+);
+/** RFC 6052, section 2.2. */
+const nat64PrefixList = list.pipe(
+  z.array(
+    z
+      .string()
+      .regex(
+        /^[0-9a-f:.]*:[0-9a-f:.]*\/(32|40|48|56|64|96)$/i,
+        'must be a list of IPv6 prefixes of 32, 40, 48, 56, 64 or 96 bits, such as 64:ff9b::/96',
+      ),
+  ),
+);
 
 /** Stores whose ways are known (storage/s3/store-profile.ts); `auto` finds out which one answers. */
 const STORE_NAMES = ['auto', 'aws-s3', 'swift', 'ceph', 'minio', 'ovh', 'local-s3', 'unknown'] as const;
@@ -104,6 +126,10 @@ const environmentSchema = z.object({
   SOURCE_ALLOW_HTTP: withDefault(flag, true),
   SOURCE_ALLOWED_ADDRESSES: cidrList,
   SOURCE_DENIED_ADDRESSES: cidrList,
+  SOURCE_ALLOWED_HOSTS: hostList,
+  SOURCE_DENIED_HOSTS: hostList,
+  SOURCE_NAT64_PREFIXES: nat64PrefixList,
+  SOURCE_LOOKUP_CONCURRENCY: withDefault(integer(1, 64), 1),
   SOURCE_MAX_BYTES: withDefault(integer(1, 5 * 1024 * GiB), 5 * 1024 * GiB),
   SOURCE_MAX_REDIRECTS: withDefault(integer(0, 20), 5),
   SOURCE_HEADERS_TIMEOUT_MS: withDefault(integer(10, 600_000), 30_000),

@@ -42,6 +42,13 @@ export interface SourceOptions {
   /** Ranges as AddressGuard reads them. */
   readonly allowedAddresses: readonly string[];
   readonly deniedAddresses: readonly string[];
+  /** Host names and `.suffixes`; absent: none. What each list does stands at HostLists in source/host-name.ts. */
+  readonly allowedHosts?: readonly string[];
+  readonly deniedHosts?: readonly string[];
+  /** Networks below which an address carries an IPv4 address (RFC 6052); absent: none. */
+  readonly nat64Prefixes?: readonly string[];
+  /** DNS look-ups at once; absent: as many as leave the database and the store their turn. */
+  readonly lookupConcurrency?: number;
   readonly maxBytes: number;
   readonly maxRedirects: number;
   readonly headersTimeoutMs: number;
@@ -119,6 +126,10 @@ export function toStorageOptions(env: Environment): StorageOptions {
       allowHttp: env.SOURCE_ALLOW_HTTP,
       allowedAddresses: env.SOURCE_ALLOWED_ADDRESSES,
       deniedAddresses: env.SOURCE_DENIED_ADDRESSES,
+      allowedHosts: env.SOURCE_ALLOWED_HOSTS,
+      deniedHosts: env.SOURCE_DENIED_HOSTS,
+      nat64Prefixes: env.SOURCE_NAT64_PREFIXES,
+      lookupConcurrency: env.SOURCE_LOOKUP_CONCURRENCY,
       maxBytes: env.SOURCE_MAX_BYTES,
       maxRedirects: env.SOURCE_MAX_REDIRECTS,
       headersTimeoutMs: env.SOURCE_HEADERS_TIMEOUT_MS,

@@ -4,10 +4,18 @@ import type { SourceOptions } from '../storage.options.js';
 import type { BandwidthLimit } from './bandwidth-limit.js';
 import type { ByteSource } from './byte-source.js';
 import { ConnectionScale } from './connection-scale.js';
-import { FileWindows, type Slice, SLICE_BYTES } from './file-windows.js';
+import { FileWindows, SLICE_BYTES, type Slice } from './file-windows.js';
 import { RateWatch } from './rate-watch.js';
 import { RetryBudget } from './retry-budget.js';
-import { compareFacts, type FileFacts, type Framing, ifRangeOf, judgeRange, readBodyFacts, readFileFacts } from './source-answer.js';
+import {
+  compareFacts,
+  type FileFacts,
+  type Framing,
+  ifRangeOf,
+  judgeRange,
+  readBodyFacts,
+  readFileFacts,
+} from './source-answer.js';
 import type { SourceBody } from './source-body.js';
 import type { SourceAnswer, SourceClient, SourceTarget } from './source-client.js';
 import { SourceFault } from './source-fault.js';
@@ -263,12 +271,14 @@ export class RemoteSource implements ByteSource {
   /** The last byte is there: sees to it that the source does not go on behind it. */
   private async proveEnd(lane: Lane, body: OpenBody): Promise<void> {
     lane.body = undefined;
-    const surplus = new SourceFault('SOURCE_PROTOCOL', `source sent more than the ${this.length} bytes it announced`, 'final');
+    const surplus = new SourceFault(
+      'SOURCE_PROTOCOL',
+      `source sent more than the ${this.length} bytes it announced`,
+      'final',
+    );
+    // Read on, because the connection is held back at the last byte.
+    if (body.isWhole && !(await body.stream.hasEnded())) throw surplus;
     if (body.isWhole && body.framing === 'length' && (await lane.client.isSurplusSeen())) throw surplus;
-    if (body.end === null && body.position === this.length) {
-      const isOver = this.length === 0 || (await body.stream.hasEnded());
-      if (!isOver) throw surplus;
-    }
     this.windows.markEnd();
     if (this.windows.isWhole) this.release();
     this.wake();
@@ -498,8 +508,8 @@ export class RemoteSource implements ByteSource {
     const { idleMs } = this.watched;
     const bytes = this.received - this.watched.bytes;
     this.watched = { at: performance.now(), bytes: this.received, idleMs: 0 };
-    if (this.rateWatch.isTooSlow(bytes, isWaiting ? elapsedMs : 0)) return this.destroy(this.tooSlow());
-    if (!this.isSharable()) return;
+    if (this.rateWatch.isTooSlow(bytes, isWaiting ? elapsedMs : 0)) this.destroy(this.tooSlow());
+    if (this.ended.signal.aborted || !this.isSharable()) return;
     this.scale.tick({ bytes, elapsedMs, idleMs });
     while (this.lanes.size < this.scale.wanted) void this.runLane(this.addLane());
   }

@@ -49,7 +49,13 @@ export class SourceClient {
   ) {
     // Its sockets, and what they say after a body, belong to this file alone. Time limits are kept elsewhere: undici's
     // begin anew with each informational answer, and a flood of those would never end.
-    this.agent = new Agent({ connect: guard.connect, headersTimeout: 0, bodyTimeout: 0, allowH2: false, connections: 1 });
+    this.agent = new Agent({
+      connect: guard.connect,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      allowH2: false,
+      connections: 1,
+    });
     this.agent.on('disconnect', (_origin, _targets, error) => {
       this.isSurplus ||= error instanceof errors.HTTPParserError || error.message === 'bad response';
       this.dropped.resolve();
@@ -184,7 +190,8 @@ function toStatusFault({ status, headers }: SourceAnswer, isRedirected: boolean)
   // 404 of the link itself means no such file; of a redirect's target it may mean that the target has expired.
   if (EXPIRED_STATUSES.has(status) && (status !== 404 || isRedirected)) remedy = 'fresh-url';
   const retryAfterMs = readRetryAfterMs(headers);
-  const wait = remedy === 'retry' && retryAfterMs > 0 ? `, to be asked again in ${Math.ceil(retryAfterMs / 1_000)} s` : '';
+  const wait =
+    remedy === 'retry' && retryAfterMs > 0 ? `, to be asked again in ${Math.ceil(retryAfterMs / 1_000)} s` : '';
   return new SourceFault('SOURCE_STATUS', `source answered ${status}${wait}`, remedy, { retryAfterMs });
 }
 
@@ -197,13 +204,19 @@ function toSourceFault(error: Error & { code?: unknown }, isAnswered: boolean): 
   }
   if (error instanceof errors.HTTPParserError) {
     // In the middle of a body it is a chunk that was cut; before one it is not HTTP.
-    return new SourceFault('SOURCE_PROTOCOL', 'source did not speak proper HTTP', isAnswered ? 'retry' : 'final', options);
+    return new SourceFault(
+      'SOURCE_PROTOCOL',
+      'source did not speak proper HTTP',
+      isAnswered ? 'retry' : 'final',
+      options,
+    );
   }
   if (isAnswered) {
     const message = 'source closed the connection before the end of the file';
     return new SourceFault('SOURCE_TRUNCATED', message, 'retry', options);
   }
-  const isHopeless = error.code === 'ENOTFOUND' || String(error.code).startsWith('ERR_TLS') || isCertificateError(error);
+  const isHopeless =
+    error.code === 'ENOTFOUND' || String(error.code).startsWith('ERR_TLS') || isCertificateError(error);
   const message = 'source cannot be reached, or gave no answer';
   return new SourceFault('SOURCE_UNREACHABLE', message, isHopeless ? 'final' : 'retry', options);
 }

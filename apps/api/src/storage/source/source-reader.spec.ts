@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createSocketServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { testSourceOptions } from '../../../test/support/test-source-options.js';
 import { StorageError } from '../storage.errors.js';
 import type { SourceOptions, StorageOptions } from '../storage.options.js';
 import { SourceReader, type SourceSeams } from './source-reader.js';
@@ -35,22 +36,7 @@ const serveRaw = (answer: string, { keepOpen = true } = {}) =>
   );
 
 function createReader(changes: Partial<SourceOptions> = {}, seams: SourceSeams = {}): SourceReader {
-  const source: SourceOptions = {
-    allowHttp: true,
-    allowedAddresses: ['127.0.0.1/32'],
-    deniedAddresses: [],
-    maxBytes: 1024 * 1024,
-    maxRedirects: 3,
-    headersTimeoutMs: 1_000,
-    stallTimeoutMs: 1_000,
-    deadlineMs: 20_000,
-    minBytesPerSecond: 0,
-    minRateWindowMs: 60_000,
-    maxConnections: 8,
-    maxRetries: 2,
-    retryDelayMs: 10,
-    ...changes,
-  };
+  const source = testSourceOptions(changes);
   return new SourceReader({ source } as StorageOptions, seams);
 }
 
@@ -199,14 +185,14 @@ describe('SourceReader', () => {
     expect(await codeOf(read(url))).toBe('SOURCE_PROTOCOL');
   });
 
-  it('says unreachable for a refused connection, a name that does not exist and an answer that never begins', async () => {
+  it('says unreachable for a refused connection, name servers that are away and an answer that never begins', async () => {
     const closing = await listen(createSocketServer((socket) => socket.once('data', () => socket.end())));
     expect(await codeOf(read(closing))).toBe('SOURCE_UNREACHABLE');
     const server = createServer();
     const closed = await listen(server);
     await new Promise((resolve) => server.close(resolve));
     expect(await codeOf(read(closed))).toBe('SOURCE_UNREACHABLE');
-    const resolve = () => Promise.reject(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' }));
+    const resolve = () => Promise.reject(Object.assign(new Error('getaddrinfo EAI_AGAIN'), { code: 'EAI_AGAIN' }));
     const reader = createReader({}, { resolve });
     expect(await codeOf(read('http://no-such-host.example/', reader))).toBe('SOURCE_UNREACHABLE');
   });

@@ -45,6 +45,32 @@ describe('parseSourceUrl', () => {
     );
   });
 
+  // "Bad ports" of the Fetch standard above 1023, and databases.
+  it.each([
+    ...[
+      1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+    ],
+    ...[0, 1, 79, 81, 442, 444, 1023, 3306, 5432, 6379, 9200, 11211, 27017],
+  ])('refuses port %i', (port) => {
+    expect(() => parse(`https://files.example:${port}/`)).toThrow(`must not use port ${port}`);
+  });
+
+  it.each([80, 443, 1024, 8080, 8443, 9000, 65535])('takes port %i', (port) => {
+    expect(parse(`https://files.example:${port}/`).hostname).toBe('files.example');
+  });
+
+  it('refuses hosts by their names, as the guard does', () => {
+    const lists = { allowHttp: true, allowedHosts: ['minio'], deniedHosts: ['.bad.example'] };
+    for (const url of ['http://localhost/', 'http://LocalHost./', 'http://redis:8080/', 'https://A.Bad.example./']) {
+      expect(() => parseSourceUrl(url, lists)).toThrow(
+        expect.objectContaining({ code: 'SOURCE_ADDRESS_BLOCKED', message: 'source address not allowed' }),
+      );
+    }
+    for (const url of ['http://minio:9000/', 'https://bad.example/', 'http://127.1/', 'http://[::1]/']) {
+      expect(parseSourceUrl(url, lists).pathname).toBe('/');
+    }
+  });
+
   it('refuses plain http where configuration does', () => {
     expect(() => parse('http://files.example/', false)).toThrow('must use https');
     expect(parse('https://files.example/', false).protocol).toBe('https:');
