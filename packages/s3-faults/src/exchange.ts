@@ -1,0 +1,157 @@
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { finished, pipeline } from 'node:stream/promises';
+import type { CallLog, OpenCall, S3Call } from './call-log.js';
+import type { FaultName } from './fault-table.js';
+import { errorDocument, requestId } from './s3-answers.js';
+
+export interface UploadAddress {
+  readonly bucket: string;
+  readonly key: string;
+  readonly uploadId: string;
+}
+
+/** What outlives the request that a fault was applied to. */
+export interface LastingEffect {
+  /** Asked before every later request. */
+  judge(exchange: Exchange): 'apply' | 'pass' | 'end';
+  apply(exchange: Exchange): Promise<void>;
+}
+
+/** What a fault can do to more than its own request. */
+export interface ProxyControls {
+  readonly log: CallLog;
+  /** Opens a request to the store with the method, target and headers of `request`, Host included. */
+  openRequest(request: IncomingMessage): ClientRequest;
+  addEffect(fault: FaultName, effect: LastingEffect): void;
+  /** Resets all connections and accepts none for `ms`. */
+  goDown(ms: number): void;
+  abortUpload(upload: UploadAddress): Promise<void>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers?: OutgoingHttpHeaders;
+  readonly body?: string;
+}
+
+/** One request of a client, with what can be done to it. Nothing is held but what is on its way. */
+export class Exchange {
+  #awaitsContinue: boolean;
+  readonly #isOver: Promise<void>;
+
+  constructor(
+    readonly call: OpenCall,
+    readonly proxy: ProxyControls,
+    readonly request: IncomingMessage,
+    readonly response: ServerResponse,
+    { awaitsContinue }: { awaitsContinue: boolean },
+  ) {
+    this.#awaitsContinue = awaitsContinue;
+    this.#isOver = new Promise((resolve) => response.once('close', resolve));
+    // Without a listener the reset of a client would end the process; `close` follows and says it as well.
+    request.on('error', () => {});
+    response.on('error', () => {});
+  }
+
+  get socket(): Socket {
+    return this.request.socket;
+  }
+
+  /** Sends the request on and gives the answer back, byte by byte. */
+  async pass(): Promise<void> {
+    await this.relay(await this.forward());
+  }
+
+  /**
+   * Streams the request to the store, its body through `through`.
+   * @throws Error when the store cannot be reached, or one of the sides ends before there is an answer
+   */
+  forward(through?: Duplex): Promise<IncomingMessage> {
+    const outgoing = this.proxy.openRequest(this.request);
+    this.note({ isForwarded: true });
+    this.response.once('close', () => outgoing.destroy());
+    outgoing.on('continue', () => this.continueRequest());
+    outgoing.flushHeaders();
+    (through ? this.request.pipe(through) : this.request).pipe(outgoing);
+    return new Promise((resolve, reject) => {
+      outgoing.once('response', (answer) => {
+        this.note({ storeStatus: answer.statusCode });
+        resolve(answer);
+      });
+      // A store that refuses a request may close under its body: the answer counts, the rest of the body is dropped.
+      outgoing.on('error', (error) => {
+        this.request.unpipe();
+        this.request.resume();
+        reject(error);
+      });
+      outgoing.once('close', () => reject(new Error('The request to the store has ended.')));
+    });
+  }
+
+  /** Lets the store do the request, and reads its answer away. */
+  async forwardAndDrop(): Promise<void> {
+    const answer = await this.forward();
+    await finished(answer.resume());
+  }
+
+  /** Streams an answer of the store to the client. `headers` in the form of rawHeaders. */
+  async relay(
+    answer: IncomingMessage,
+    { headers = answer.rawHeaders, through = [] }: { headers?: string[]; through?: readonly Duplex[] } = {},
+  ): Promise<void> {
+    const { statusCode = 0, statusMessage = '' } = answer;
+    this.note({ status: statusCode });
+    this.response.sendDate = false;
+    this.response.writeHead(statusCode, statusMessage, headers);
+    await pipeline([answer, ...through, this.response]);
+  }
+
+  /** Answers in place of the store, once the body is read, or at once where the client asked before sending it. */
+  async answer({ status, headers = {}, body = '' }: Answer): Promise<void> {
+    const isBodyUnwanted = this.#awaitsContinue;
+    if (!isBodyUnwanted) await this.dropRequestBody();
+    this.note({ status });
+    this.response.writeHead(status, {
+      server: 's3-faults',
+      'x-amz-request-id': requestId(),
+      ...(status === 204 ? {} : { 'content-length': Buffer.byteLength(body) }),
+      ...(isBodyUnwanted ? { connection: 'close' } : {}),
+      ...headers,
+    });
+    this.response.end(this.request.method === 'HEAD' ? '' : body);
+    await this.over();
+  }
+
+  async answerError(status: number, code: string, message: string, headers: OutgoingHttpHeaders = {}): Promise<void> {
+    const body = errorDocument(code, message);
+    await this.answer({ status, headers: { 'content-type': 'application/xml', ...headers }, body });
+  }
+
+  /** Tells a client that asked first to send its body. */
+  continueRequest(): void {
+    if (!this.#awaitsContinue) return;
+    this.#awaitsContinue = false;
+    this.response.writeContinue();
+  }
+
+  async dropRequestBody(): Promise<void> {
+    this.continueRequest();
+    await finished(this.request.resume(), { writable: false });
+  }
+
+  /** RST, not FIN: the client sees ECONNRESET. */
+  reset(): void {
+    this.socket.resetAndDestroy();
+  }
+
+  /** Resolves when the answer is with the client or the connection is gone. */
+  over(): Promise<void> {
+    return this.#isOver;
+  }
+
+  note(change: Partial<Omit<S3Call, 'operation' | 'key'>>): void {
+    this.proxy.log.update(this.call, change);
+  }
+}
