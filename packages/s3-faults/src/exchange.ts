@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -27,6 +28,8 @@ export interface ProxyControls {
   addEffect(fault: FaultName, effect: LastingEffect): void;
   /** Resets all connections and accepts none for `ms`. */
   goDown(ms: number): void;
+  /** Runs `task` after `ms`, unless the proxy is closed before. */
+  later(ms: number, task: () => Promise<void>): void;
   abortUpload(upload: UploadAddress): Promise<void>;
 }
 
@@ -34,6 +37,8 @@ export interface Answer {
   readonly status: number;
   readonly headers?: OutgoingHttpHeaders;
   readonly body?: string;
+  /** Without reading the rest of the request; the connection is closed under it. */
+  readonly isEarly?: boolean;
 }
 
 /** One request of a client, with what can be done to it. Nothing is held but what is on its way. */
@@ -57,6 +62,12 @@ export class Exchange {
 
   get socket(): Socket {
     return this.request.socket;
+  }
+
+  /** Of the request's body, where it was announced. */
+  get contentLength(): number | undefined {
+    const announced = this.request.headers['content-length'];
+    return announced === undefined ? undefined : Number(announced);
   }
 
   /** Sends the request on and gives the answer back, byte by byte. */
@@ -90,6 +101,16 @@ export class Exchange {
     });
   }
 
+  /** Gives the store the request with its body read before, whether the client is still there or not. */
+  async forwardAlone(body: string): Promise<void> {
+    const outgoing = this.proxy.openRequest(this.request);
+    this.note({ isForwarded: true });
+    outgoing.end(body);
+    const [answer] = (await once(outgoing, 'response')) as [IncomingMessage];
+    await finished(answer.resume());
+    this.note({ storeStatus: answer.statusCode });
+  }
+
   /** Lets the store do the request, and reads its answer away. */
   async forwardAndDrop(): Promise<void> {
     const answer = await this.forward();
@@ -101,16 +122,28 @@ export class Exchange {
     answer: IncomingMessage,
     { headers = answer.rawHeaders, through = [] }: { headers?: string[]; through?: readonly Duplex[] } = {},
   ): Promise<void> {
-    const { statusCode = 0, statusMessage = '' } = answer;
-    this.note({ status: statusCode });
-    this.response.sendDate = false;
-    this.response.writeHead(statusCode, statusMessage, headers);
+    this.#writeHead(answer, headers);
     await pipeline([answer, ...through, this.response]);
   }
 
+  /** Streams the head and the first bytes of an answer, never the last one. Nothing more follows by itself. */
+  async relayStart(answer: IncomingMessage, bytes: number): Promise<void> {
+    const contentLength = Number(answer.headers['content-length'] ?? Infinity);
+    let left = Math.max(0, Math.min(bytes, contentLength - 1));
+    this.#writeHead(answer, answer.rawHeaders);
+    this.response.flushHeaders();
+    for await (const chunk of answer as AsyncIterable<Buffer>) {
+      const piece = chunk.subarray(0, left);
+      left -= piece.length;
+      // Called with an error where the client is gone, and the next read fails for it.
+      await new Promise<void>((resolve) => this.response.write(piece, () => resolve()));
+      if (left === 0) break;
+    }
+  }
+
   /** Answers in place of the store, once the body is read, or at once where the client asked before sending it. */
-  async answer({ status, headers = {}, body = '' }: Answer): Promise<void> {
-    const isBodyUnwanted = this.#awaitsContinue;
+  async answer({ status, headers = {}, body = '', isEarly = false }: Answer): Promise<void> {
+    const isBodyUnwanted = isEarly || this.#awaitsContinue;
     if (!isBodyUnwanted) await this.dropRequestBody();
     this.note({ status });
     this.response.writeHead(status, {
@@ -136,6 +169,22 @@ export class Exchange {
     this.response.writeContinue();
   }
 
+  /** Reads at least `bytes` of the body, or all of it, and then no more. */
+  async readRequestBody(bytes: number): Promise<void> {
+    this.continueRequest();
+    const { request } = this;
+    let left = bytes;
+    await new Promise<void>((resolve) => {
+      request.on('data', (chunk: Buffer) => {
+        left -= chunk.length;
+        if (left > 0) return;
+        request.pause();
+        resolve();
+      });
+      request.once('close', resolve).once('end', resolve);
+    });
+  }
+
   async dropRequestBody(): Promise<void> {
     this.continueRequest();
     await finished(this.request.resume(), { writable: false });
@@ -146,9 +195,33 @@ export class Exchange {
     this.socket.resetAndDestroy();
   }
 
+  /** FIN, after what has been written. */
+  hangUp(): void {
+    this.socket.destroySoon();
+  }
+
+  /** Returns after `ms`, or when the client is gone. */
+  async wait(ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    await Promise.race([promise, this.over()]);
+    clearTimeout(timer);
+  }
+
+  /** Adds what later requests are judged by, under the name of the fault that is applied to this one. */
+  leaveBehind(effect: LastingEffect): void {
+    if (this.call.fault) this.proxy.addEffect(this.call.fault, effect);
+  }
+
   /** Resolves when the answer is with the client or the connection is gone. */
   over(): Promise<void> {
     return this.#isOver;
+  }
+
+  #writeHead({ statusCode = 0, statusMessage = '' }: IncomingMessage, headers: string[]): void {
+    this.note({ status: statusCode });
+    this.response.sendDate = false;
+    this.response.writeHead(statusCode, statusMessage, headers);
   }
 
   note(change: Partial<Omit<S3Call, 'operation' | 'key'>>): void {

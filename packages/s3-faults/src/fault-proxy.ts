@@ -11,7 +11,8 @@ import { type AddressInfo, createServer as createTcpServer, type Socket, type Se
 import { CallLog, type OpenCall, type S3Call } from './call-log.js';
 import { Exchange, type LastingEffect, type ProxyControls, type UploadAddress } from './exchange.js';
 import { type FaultRule, FaultRules, type InjectedRule } from './fault-rules.js';
-import { FAULT_NAMES, type FaultName } from './fault-table.js';
+import { FAULT_NAMES, FAULTS, type FaultName } from './fault-table.js';
+import type { Fault } from './faults/fault.js';
 import { recogniseS3Request } from './s3-operation.js';
 
 const HOST = '127.0.0.1';
@@ -69,6 +70,7 @@ class FaultProxy implements S3FaultProxy, ProxyControls {
   #effects: { readonly effect: LastingEffect; readonly fault: FaultName }[] = [];
   #listener: TcpServer | undefined;
   #comeBack: NodeJS.Timeout | undefined;
+  readonly #timers = new Set<NodeJS.Timeout>();
   #port = 0;
 
   constructor(private readonly options: S3FaultProxyOptions) {
@@ -99,6 +101,10 @@ class FaultProxy implements S3FaultProxy, ProxyControls {
   }
 
   inject<Name extends FaultName>(rule: FaultRule<Name>): InjectedRule {
+    const fault: Fault | undefined = FAULTS[rule.fault];
+    if (fault?.needsAbortUpload && !this.options.abortUpload) {
+      throw new Error(`The fault ${rule.fault} needs a proxy that was started with abortUpload.`);
+    }
     return this.#rules.inject(rule);
   }
 
@@ -123,6 +129,7 @@ class FaultProxy implements S3FaultProxy, ProxyControls {
 
   async close(): Promise<void> {
     clearTimeout(this.#comeBack);
+    for (const timer of this.#timers) clearTimeout(timer);
     const { promise: closed, resolve } = Promise.withResolvers<void>();
     if (this.#listener) this.#listener.close(() => resolve());
     else resolve();
@@ -159,6 +166,17 @@ class FaultProxy implements S3FaultProxy, ProxyControls {
     for (const socket of this.#sockets) socket.resetAndDestroy();
     clearTimeout(this.#comeBack);
     this.#comeBack = setTimeout(() => this.#listenAgain(), ms);
+  }
+
+  later(ms: number, task: () => Promise<void>): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      const running = task()
+        .catch(() => {}) // The client is gone, and the log shows that the store has not answered.
+        .finally(() => this.#running.delete(running));
+      this.#running.add(running);
+    }, ms);
+    this.#timers.add(timer);
   }
 
   async abortUpload(upload: UploadAddress): Promise<void> {
@@ -199,7 +217,7 @@ class FaultProxy implements S3FaultProxy, ProxyControls {
       await this.#apply(exchange, call);
     } catch {
       // One of the sides has ended: all that is left to do is to end the other one.
-      exchange.reset();
+      if (!exchange.response.writableFinished) exchange.reset();
     }
     await exchange.over();
     this.log.update(call, { isOver: true });

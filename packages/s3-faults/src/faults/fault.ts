@@ -12,6 +12,8 @@ export interface Fault<Parameters extends FaultParameters = FaultParameters> {
   readonly operations: readonly S3Operation[];
   /** What a rule does not set. */
   readonly parameters: Parameters;
+  /** Whether it aborts an upload at the store itself. */
+  readonly needsAbortUpload?: boolean;
   /** Returns when the exchange is over. A method, so that a fault of narrow parameters is a Fault. */
   apply(exchange: Exchange, parameters: Parameters): Promise<void>;
 }
