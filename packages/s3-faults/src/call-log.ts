@@ -1,7 +1,7 @@
 import type { FaultName } from './fault-table.js';
 import type { S3Request } from './s3-operation.js';
 
-/** One request of a client. The last four fields change until `isOver`. */
+/** One request of a client. The last five fields change until `isOver`; only complete-carried-out-late changes them later. */
 export interface S3Call extends S3Request {
   /** 1 for the first request of this operation on this key, upload and part. */
   readonly attempt: number;
@@ -18,6 +18,7 @@ export interface S3Call extends S3Request {
   readonly isOver: boolean;
 }
 
+export type CallChange = Partial<Omit<S3Call, keyof S3Request | 'attempt' | 'ordinal'>>;
 export type OpenCall = { -readonly [Name in keyof S3Call]: S3Call[Name] };
 
 interface Waiter {
@@ -43,10 +44,11 @@ export class CallLog {
       isOver: false,
     };
     this.calls.push(call);
+    this.update(call, {});
     return call;
   }
 
-  update(call: OpenCall, change: Partial<Omit<S3Call, keyof S3Request>>): void {
+  update(call: OpenCall, change: CallChange): void {
     Object.assign(call, change);
     const ready = this.#waiters.filter(({ holds }) => holds(call));
     this.#waiters = this.#waiters.filter((waiter) => !ready.includes(waiter));

@@ -3,9 +3,12 @@ import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, ServerRespons
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
-import type { CallLog, OpenCall, S3Call } from './call-log.js';
+import type { CallChange, CallLog, OpenCall } from './call-log.js';
 import type { FaultName } from './fault-table.js';
 import { errorDocument, requestId } from './s3-answers.js';
+
+/** How long a client may go on with a body that the store has refused. */
+const LINGER_MS = 1000;
 
 export interface UploadAddress {
   readonly bucket: string;
@@ -54,7 +57,7 @@ export class Exchange {
     { awaitsContinue }: { awaitsContinue: boolean },
   ) {
     this.#awaitsContinue = awaitsContinue;
-    this.#isOver = new Promise((resolve) => response.once('close', resolve));
+    this.#isOver = this.#untilOver();
     // Without a listener the reset of a client would end the process; `close` follows and says it as well.
     request.on('error', () => {});
     response.on('error', () => {});
@@ -82,7 +85,7 @@ export class Exchange {
   forward(through?: Duplex): Promise<IncomingMessage> {
     const outgoing = this.proxy.openRequest(this.request);
     this.note({ isForwarded: true });
-    this.response.once('close', () => outgoing.destroy());
+    void this.over().then(() => outgoing.destroy());
     outgoing.on('continue', () => this.continueRequest());
     outgoing.flushHeaders();
     (through ? this.request.pipe(through) : this.request).pipe(outgoing);
@@ -123,7 +126,10 @@ export class Exchange {
     { headers = answer.rawHeaders, through = [] }: { headers?: string[]; through?: readonly Duplex[] } = {},
   ): Promise<void> {
     this.#writeHead(answer, headers);
-    await pipeline([answer, ...through, this.response]);
+    await pipeline([answer, ...through, this.response], { end: false });
+    await this.#dropUnwantedBody();
+    this.response.end();
+    await this.over();
   }
 
   /** Streams the head and the first bytes of an answer, never the last one. Nothing more follows by itself. */
@@ -218,13 +224,29 @@ export class Exchange {
     return this.#isOver;
   }
 
+  note(change: CallChange): void {
+    this.proxy.log.update(this.call, change);
+  }
+
+  /** A client that still sends has its answer, but would lose it to the reset of a connection that is closed unread. */
+  async #dropUnwantedBody(): Promise<void> {
+    if (this.request.complete || this.#awaitsContinue) return;
+    this.request.unpipe();
+    await Promise.race([this.dropRequestBody(), this.wait(LINGER_MS)]);
+  }
+
+  /** The second of two pipelined requests learns of the end from the socket alone. */
+  async #untilOver(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.response.once('close', resolve);
+    this.socket.once('close', resolve);
+    await promise;
+    this.socket.off('close', resolve);
+  }
+
   #writeHead({ statusCode = 0, statusMessage = '' }: IncomingMessage, headers: string[]): void {
     this.note({ status: statusCode });
     this.response.sendDate = false;
     this.response.writeHead(statusCode, statusMessage, headers);
-  }
-
-  note(change: Partial<Omit<S3Call, 'operation' | 'key'>>): void {
-    this.proxy.log.update(this.call, change);
   }
 }

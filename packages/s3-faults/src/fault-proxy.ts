@@ -26,16 +26,16 @@ export interface S3FaultProxyOptions {
   readonly port?: number;
   /** What the probabilities of rules are drawn by. Default 1. */
   readonly seed?: number;
-  /** Aborts an upload at the store itself, for the faults that need it: the proxy has no keys of its own. */
+  /** Aborts an upload at the store itself, for the fault that needs it: the proxy has no keys of its own. */
   readonly abortUpload?: (upload: UploadAddress) => Promise<void>;
 }
 
 export interface S3FaultProxy {
   /** For example http://127.0.0.1:9000, without a slash at its end. Clients sign for this address. */
   readonly endpoint: string;
-  /** Every request since the start, in the order of arrival; entries grow until `isOver`. */
+  /** Every request since the start, in the order of arrival. */
   readonly calls: readonly S3Call[];
-  /** How often each fault was applied. */
+  /** How often each fault was applied by a rule; later requests that it has an effect on are in `calls` alone. */
   readonly counts: Readonly<Record<FaultName, number>>;
   /** Connections of clients that are open now. */
   readonly openConnections: number;
@@ -72,6 +72,7 @@ class FaultProxy implements S3FaultProxy, ProxyControls {
   #comeBack: NodeJS.Timeout | undefined;
   readonly #timers = new Set<NodeJS.Timeout>();
   #port = 0;
+  #isClosed = false;
 
   constructor(private readonly options: S3FaultProxyOptions) {
     this.#target = new URL(options.target);
@@ -120,14 +121,15 @@ class FaultProxy implements S3FaultProxy, ProxyControls {
   /** The sockets are accepted apart from the HTTP server, so that listening can stop while they live. */
   async open(port: number): Promise<void> {
     const listener = createTcpServer((socket) => this.#accept(socket));
+    this.#listener = listener;
     await new Promise<void>((resolve, reject) => {
       listener.once('error', reject).listen(port, HOST, resolve);
     });
-    this.#listener = listener;
     this.#port = (listener.address() as AddressInfo).port;
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     clearTimeout(this.#comeBack);
     for (const timer of this.#timers) clearTimeout(timer);
     const { promise: closed, resolve } = Promise.withResolvers<void>();
@@ -151,6 +153,7 @@ class FaultProxy implements S3FaultProxy, ProxyControls {
       method: request.method,
       path: request.url,
       headers,
+      maxHeaderSize: MAX_HEADER_BYTES,
       // A connection per request: a kept one could be closed by the store just then, a fault that no rule asked for.
       agent: false,
     });
@@ -187,7 +190,7 @@ class FaultProxy implements S3FaultProxy, ProxyControls {
   #listenAgain(): void {
     this.open(this.#port).catch(() => {
       // Some other program was given the port for a connection of its own; it will not keep it.
-      this.#comeBack = setTimeout(() => this.#listenAgain(), LISTEN_AGAIN_MS);
+      if (!this.#isClosed) this.#comeBack = setTimeout(() => this.#listenAgain(), LISTEN_AGAIN_MS);
     });
   }
 

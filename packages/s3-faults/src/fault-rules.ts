@@ -69,7 +69,7 @@ export interface ChosenFault {
   apply(exchange: Exchange): Promise<void>;
 }
 
-/** The rules in force, asked in the order of their injection. */
+/** The rules in force, asked in the order of their injection; those after the one that applies do not count the request. */
 export class FaultRules {
   #rules: ActiveRule[] = [];
   #injected = 0;

@@ -68,6 +68,8 @@ const CHECKS: Record<FaultName, () => Promise<void>> = {
     store.proxy.inject({ fault: 'reset-in-request-body', parameters: { bytes: 100 * KIB } });
     await expect(upload.part(1, randomBytes(300 * KIB))).rejects.toThrow(RESET);
     expect(lastCall('UploadPart')).toMatchObject({ isForwarded: true, storeStatus: undefined, status: undefined });
+    store.proxy.inject({ fault: 'reset-in-request-body' });
+    await expect(upload.part(1, randomBytes(KIB))).rejects.toThrow(RESET);
     expect(await upload.storedParts()).toEqual([]);
   },
   'create-answer-lost': async () => {

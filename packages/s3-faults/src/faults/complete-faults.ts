@@ -9,11 +9,11 @@ const COMPLETE: readonly S3Operation[] = ['CompleteMultipartUpload'];
 const ERROR = errorDocument('InternalError', 'We encountered an internal error. Please try again.');
 
 export const COMPLETE_FAULTS = {
-  'complete-200-error': falseSuccess('an <Error>', ERROR, { isForwarded: false }),
-  'complete-200-error-newline': falseSuccess('an <Error> and a newline', `${ERROR}\n`, { isForwarded: false }),
+  'complete-200-error': falseSuccess('an Error document', ERROR, { isForwarded: false }),
+  'complete-200-error-newline': falseSuccess('an Error document and a newline', `${ERROR}\n`, { isForwarded: false }),
   'complete-200-html': falseSuccess('an HTML page', HTML_PAGE, { isForwarded: false }),
-  'complete-200-error-after-forward': falseSuccess('an <Error>', ERROR, { isForwarded: true }),
-  'complete-200-error-newline-after-forward': falseSuccess('an <Error> and a newline', `${ERROR}\n`, {
+  'complete-200-error-after-forward': falseSuccess('an Error document', ERROR, { isForwarded: true }),
+  'complete-200-error-newline-after-forward': falseSuccess('an Error document and a newline', `${ERROR}\n`, {
     isForwarded: true,
   }),
   'complete-200-html-after-forward': falseSuccess('an HTML page', HTML_PAGE, { isForwarded: true }),
@@ -28,7 +28,8 @@ export const COMPLETE_FAULTS = {
       }),
   }),
   'complete-slow-error': fault({
-    title: 'Complete answers 200 at once and white space every `everyMs` for `ms`, then an <Error>; nothing is done',
+    title:
+      'Complete answers 200 at once and white space every `everyMs` for `ms`, then an Error document; nothing is done',
     operations: COMPLETE,
     parameters: { ms: 1000, everyMs: 100 },
     apply: (exchange, times) =>

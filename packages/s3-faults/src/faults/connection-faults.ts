@@ -143,7 +143,7 @@ export const CONNECTION_FAULTS = {
     parameters: { bytesPerSecond: 1024 ** 2 },
     async apply(exchange, { bytesPerSecond }) {
       const link = slowDown(bytesPerSecond);
-      exchange.response.once('close', () => link.destroy());
+      void exchange.over().then(() => link.destroy());
       await exchange.relay(await exchange.forward(link));
     },
   }),

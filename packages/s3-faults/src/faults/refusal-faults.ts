@@ -19,7 +19,7 @@ const SLOW_DOWN: Refusal = { status: 503, code: 'SlowDown', message: 'Please red
 const ACCESS_DENIED: Refusal = { status: 403, code: 'AccessDenied', message: 'Access Denied' };
 
 const REFUSALS_BY_STATUS = new Map(
-  [INTERNAL_ERROR, SLOW_DOWN, ACCESS_DENIED].map((refusal) => [refusal.status, refusal]),
+  [ACCESS_DENIED, INTERNAL_ERROR, SLOW_DOWN].map((refusal) => [refusal.status, refusal]),
 );
 
 export const REFUSAL_FAULTS = {
@@ -106,7 +106,7 @@ export const REFUSAL_FAULTS = {
 
 function refused(title: string, operations: readonly S3Operation[], refusal: Refusal): Fault<NoParameters> {
   return fault({
-    title: `${title}; the store does not see the request`,
+    title,
     operations,
     parameters: {},
     apply: (exchange) => refuse(exchange, refusal),
@@ -115,10 +115,10 @@ function refused(title: string, operations: readonly S3Operation[], refusal: Ref
 
 function refusedWith(operation: S3Operation): Fault<{ readonly status: number }> {
   return fault({
-    title: `${operation} answers \`status\`: ${[...REFUSALS_BY_STATUS.keys()].join(', ')}`,
+    title: `${operation} answers \`status\`, with the error that S3 has for it (${[...REFUSALS_BY_STATUS.keys()].join(', ')})`,
     operations: [operation],
     parameters: { status: 403 },
-    apply: (exchange, { status }) => refuse(exchange, REFUSALS_BY_STATUS.get(status) ?? INTERNAL_ERROR),
+    apply: (exchange, { status }) => refuse(exchange, REFUSALS_BY_STATUS.get(status) ?? { ...INTERNAL_ERROR, status }),
   });
 }
 
