@@ -1,30 +1,34 @@
 import { createHash } from 'node:crypto';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DatabaseUnavailableError } from '../../prisma/database-error.js';
-import { SourceReader } from '../source/source-reader.js';
+import type { ByteSource } from '../source/byte-source.js';
 import { describeTransferError, StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
-import { ObjectUploader, type UploadedObject } from '../upload/object-uploader.js';
+import { ObjectCleaner } from '../upload/object-cleaner.js';
+import type { ObjectOptions } from '../upload/object-options.js';
+import { ObjectUploader } from '../upload/object-uploader.js';
+import { type UploadedObject, UploadOutcome } from '../upload/upload-outcome.js';
+import { LeaseKeeper } from './lease-keeper.js';
+import { ProgressMeter, type TransferProgress } from './progress-meter.js';
 import { type Claim, TransferStateRepository } from './transfer-state.repository.js';
 
 /** Stored type of a file whose caller gave none: nothing a browser would show or run. */
 const UNKNOWN_TYPE = 'application/octet-stream';
-/** Renewals that fit into one lease: two may fail before it runs out. */
-const RENEWALS_PER_LEASE = 3;
 
-export interface TransferProgress {
-  /** Read from the source so far. */
-  bytes: number;
-  /** Announced by the source; null when it did not say. */
-  totalBytes: number | null;
+/** What a source tells while it is read. */
+export interface SourceWatchers {
+  onBytes(bytes: Buffer): void;
+  onRestart(): void;
 }
 
 export interface TransferJob {
   bucket: string;
   key: string;
-  url: URL;
   mimeType: string | null;
-  onProgress?: (progress: TransferProgress) => void;
+  object?: ObjectOptions | undefined;
+  expectedSha256?: string | undefined;
+  open(watchers: SourceWatchers, signal: AbortSignal): Promise<ByteSource>;
+  onProgress?: ((progress: TransferProgress) => void) | undefined;
 }
 
 /** Whether the bucket may hold parts or an object of this file: then its row keeps what the next owner needs to look. */
@@ -32,7 +36,10 @@ interface Remains {
   isPossible: boolean;
 }
 
-type StoredFile = UploadedObject & { sha256: string | null };
+interface StoredFile extends UploadedObject {
+  sha256: string | null;
+  isLengthVerified: boolean | null;
+}
 
 /** Carries one claimed row from its source to DONE or FAILED. */
 @Injectable()
@@ -41,8 +48,9 @@ export class TransferRunner {
 
   constructor(
     private readonly state: TransferStateRepository,
-    private readonly reader: SourceReader,
     private readonly uploader: ObjectUploader,
+    private readonly outcome: UploadOutcome,
+    private readonly cleaner: ObjectCleaner,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {}
 
@@ -54,10 +62,12 @@ export class TransferRunner {
    * DatabaseUnavailableError leave the row to its next owner.
    */
   async run(claim: Claim, job: TransferJob, cancel: AbortSignal): Promise<void> {
-    const lease = this.keepLease(claim, cancel);
+    const meter = new ProgressMeter();
+    const lease = new LeaseKeeper({ state: this.state, claim, leaseMs: this.options.leaseMs, meter }, cancel);
     const left: Remains = { isPossible: claim.uploadId !== null || claim.completing };
     try {
-      const stored = (await this.takeUp(claim, job, left)) ?? (await this.transfer(claim, job, left, lease.signal));
+      const stored =
+        (await this.takeUp(claim, job, left)) ?? (await this.transfer(claim, job, { left, meter, signal: lease.signal }));
       if (!(await this.state.markDone(claim, stored))) throw lost(claim);
     } catch (error) {
       await this.fail(claim, error, left.isPossible);
@@ -73,10 +83,10 @@ export class TransferRunner {
     const { uploadId } = claim;
     const place = { bucket: job.bucket, key: job.key };
     if (claim.completing && claim.size !== null) {
-      const object = await this.uploader.takeUpComplete({ ...place, uploadId }, claim.id, Number(claim.size));
-      if (object !== undefined) return { ...object, sha256: claim.sha256 };
+      const object = await this.outcome.takeUpComplete({ ...place, uploadId }, claim.id, Number(claim.size));
+      if (object !== undefined) return { ...object, sha256: claim.sha256, isLengthVerified: claim.lengthVerified };
     }
-    if (uploadId !== null && !(await this.uploader.discardParts({ ...place, uploadId }))) {
+    if (uploadId !== null && !(await this.cleaner.discardParts({ ...place, uploadId }))) {
       throw new StorageError(
         'UPLOAD_FAILED',
         `parts of an earlier try of ${job.bucket}/${job.key} cannot be discarded`,
@@ -87,34 +97,46 @@ export class TransferRunner {
     return null;
   }
 
-  private async transfer(claim: Claim, job: TransferJob, left: Remains, signal: AbortSignal): Promise<StoredFile> {
+  private async transfer(
+    claim: Claim,
+    job: TransferJob,
+    { left, meter, signal }: { left: Remains; meter: ProgressMeter; signal: AbortSignal },
+  ): Promise<StoredFile> {
     signal.throwIfAborted();
-    const source = await this.reader.open(job.url, signal);
-    const hash = createHash('sha256');
-    const progress: TransferProgress = { bytes: 0, totalBytes: source.contentLength };
+    let hash = createHash('sha256');
+    const source = await job.open(
+      {
+        onBytes: (bytes) => {
+          hash.update(bytes);
+          if (meter.add(bytes.length)) this.tell(job, meter);
+        },
+        onRestart: () => {
+          hash = createHash('sha256');
+          meter.restart();
+        },
+      },
+      signal,
+    );
+    meter.totalBytes = source.length;
     let sha256 = '';
-    const uploaded = await this.uploader.upload({
+    const uploaded = await this.uploader.write({
       bucket: job.bucket,
       key: job.key,
-      body: source.body,
-      onChunk: (chunk) => {
-        hash.update(chunk);
-        progress.bytes += chunk.length;
-        job.onProgress?.({ ...progress });
-      },
+      source,
       contentType: job.mimeType ?? UNKNOWN_TYPE,
-      ...(source.contentEncoding !== null ? { contentEncoding: source.contentEncoding } : {}),
-      ...(source.contentLength !== null ? { expectedBytes: source.contentLength } : {}),
+      object: job.object,
       token: tokenOf(claim),
       signal,
       hooks: {
         onUploadId: async (uploadId) => {
-          if (!(await this.state.setUpload(claim, uploadId))) throw lost(claim);
           left.isPossible = true;
+          if (!(await this.state.setUpload(claim, uploadId))) throw lost(claim);
         },
         beforeObject: async (size) => {
           sha256 = hash.digest('hex');
-          if (!(await this.state.setCompleting(claim, { size, sha256 }))) throw lost(claim);
+          assertSha256(sha256, job.expectedSha256);
+          const read = { size, sha256, lengthVerified: source.isLengthVerified };
+          if (!(await this.state.setCompleting(claim, read))) throw lost(claim);
           left.isPossible = true;
         },
         onDiscarded: () => {
@@ -122,7 +144,17 @@ export class TransferRunner {
         },
       },
     });
-    return { ...uploaded, sha256 };
+    this.tell(job, meter);
+    return { ...uploaded, sha256, isLengthVerified: source.isLengthVerified };
+  }
+
+  /** A listener that throws is the caller's fault, and no reason to lose the file. */
+  private tell(job: TransferJob, meter: ProgressMeter): void {
+    try {
+      job.onProgress?.(meter.read());
+    } catch (error) {
+      this.logger.warn({ err: error }, 'onProgress threw');
+    }
   }
 
   /** Writes FAILED, unless the row belongs to another or the database is away: then its next owner decides. */
@@ -137,26 +169,11 @@ export class TransferRunner {
       this.logger.error({ err: cause, fileId: claim.id }, 'the failed transfer could not be written down');
     }
   }
+}
 
-  /** Renews the lease until `end`; its signal aborts when the lease is lost, the file deleted, or `cancel` says so. */
-  private keepLease(claim: Claim, cancel: AbortSignal): { signal: AbortSignal; end(): void } {
-    const { leaseMs } = this.options;
-    const stop = new AbortController();
-    let renewedAt = performance.now();
-    const renew = async () => {
-      try {
-        const asked = performance.now();
-        const outcome = await this.state.renew(claim, leaseMs);
-        if (outcome === 'lost') stop.abort(lost(claim));
-        if (outcome === 'deleted') stop.abort(new StorageError('TRANSFER_CANCELLED', 'the file was deleted'));
-        renewedAt = asked;
-      } catch (error) {
-        if (performance.now() - renewedAt > leaseMs * (1 - 1 / RENEWALS_PER_LEASE)) stop.abort(error);
-      }
-    };
-    const timer = setInterval(() => void renew(), leaseMs / RENEWALS_PER_LEASE);
-    return { signal: AbortSignal.any([cancel, stop.signal]), end: () => clearInterval(timer) };
-  }
+function assertSha256(sha256: string, expected: string | undefined): void {
+  if (expected === undefined || sha256 === expected.toLowerCase()) return;
+  throw new StorageError('SOURCE_CHECKSUM_MISMATCH', `source has SHA-256 ${sha256}, and another was expected`);
 }
 
 /** Names one try of one file in the object's metadata. */

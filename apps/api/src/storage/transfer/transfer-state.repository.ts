@@ -14,11 +14,12 @@ export interface Claim {
   completing: boolean;
   size: bigint | null;
   sha256: string | null;
+  lengthVerified: boolean | null;
 }
 
 /** The database's own clock, in the zone-less UTC that Prisma keeps dates in. */
 const NOW = Prisma.sql`(now() AT TIME ZONE 'UTC')`;
-const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", attempts, upload_id AS "uploadId", completing, size, sha256`;
+const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", attempts, upload_id AS "uploadId", completing, size, sha256, length_verified AS "lengthVerified"`;
 
 /**
  * Moves a row PENDING -> TRANSFERRING -> DONE or FAILED. Each step but the first is one UPDATE that names the lease
@@ -34,7 +35,8 @@ export class TransferStateRepository {
       UPDATE core_storage_file
       SET transfer_status = 'TRANSFERRING', lease_token = gen_random_uuid(),
           lease_until = now() + ${leaseMs} * interval '1 millisecond',
-          attempts = attempts + 1, transfer_error = NULL, finished_at = NULL, updated_at = ${NOW}
+          attempts = attempts + 1, transfer_error = NULL, bytes_transferred = NULL, total_bytes = NULL,
+          finished_at = NULL, updated_at = ${NOW}
       WHERE id = ${id}::uuid AND deleted_at IS NULL
         AND (transfer_status IN ('PENDING', 'FAILED') OR (transfer_status = 'TRANSFERRING' AND lease_until < now()))
       RETURNING ${LEASE_COLUMNS}`;
@@ -58,10 +60,19 @@ export class TransferStateRepository {
     return rows[0] ?? null;
   }
 
-  /** Lengthens the lease. 'lost': another owns the row, or it is gone. 'deleted': the file was deleted meanwhile. */
-  async renew({ id, leaseToken }: Claim, leaseMs: number): Promise<'held' | 'deleted' | 'lost'> {
+  /**
+   * Lengthens the lease, and writes how far the transfer is. 'lost': another owns the row, or it is gone. 'deleted':
+   * the file was deleted meanwhile.
+   */
+  async renew(
+    { id, leaseToken }: Claim,
+    leaseMs: number,
+    { bytes, totalBytes }: { bytes: number; totalBytes: number | null },
+  ): Promise<'held' | 'deleted' | 'lost'> {
     const rows = await this.prisma.client.$queryRaw<{ isDeleted: boolean }[]>`
-      UPDATE core_storage_file SET lease_until = now() + ${leaseMs} * interval '1 millisecond'
+      UPDATE core_storage_file
+      SET lease_until = now() + ${leaseMs} * interval '1 millisecond', bytes_transferred = ${bytes},
+          total_bytes = ${totalBytes}, updated_at = ${NOW}
       WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
       RETURNING deleted_at IS NOT NULL AS "isDeleted"`;
     if (rows[0] === undefined) return 'lost';
@@ -70,20 +81,29 @@ export class TransferStateRepository {
 
   /** Keeps the id of the multipart upload before its first part, or forgets it. False: the lease is lost. */
   async setUpload(claim: Claim, uploadId: string | null): Promise<boolean> {
-    return await this.change(claim, { uploadId, completing: false, size: null, sha256: null });
+    return await this.change(claim, { uploadId, completing: false, ...NOTHING_READ });
   }
 
   /** Says that Complete is about to be sent, and what was read. False: the lease is lost. */
-  async setCompleting(claim: Claim, read: { size: number; sha256: string }): Promise<boolean> {
-    return await this.change(claim, { completing: true, size: BigInt(read.size), sha256: read.sha256 });
+  async setCompleting(
+    claim: Claim,
+    { size, sha256, lengthVerified }: { size: number; sha256: string; lengthVerified: boolean },
+  ): Promise<boolean> {
+    return await this.change(claim, { completing: true, size: BigInt(size), sha256, lengthVerified });
   }
 
-  async markDone(claim: Claim, object: { size: number; etag: string | null; sha256: string | null }): Promise<boolean> {
+  async markDone(
+    claim: Claim,
+    object: { size: number; etag: string | null; sha256: string | null; isLengthVerified: boolean | null },
+  ): Promise<boolean> {
     return await this.change(claim, {
       transferStatus: 'DONE',
       size: BigInt(object.size),
       etag: object.etag,
       sha256: object.sha256,
+      lengthVerified: object.isLengthVerified,
+      bytesTransferred: BigInt(object.size),
+      totalBytes: BigInt(object.size),
       transferError: null,
       ...RELEASED,
       uploadId: null,
@@ -98,7 +118,7 @@ export class TransferStateRepository {
       transferStatus: 'FAILED',
       transferError: failure.transferError,
       ...RELEASED,
-      ...(failure.keepUpload ? {} : { uploadId: null, completing: false, size: null, sha256: null }),
+      ...(failure.keepUpload ? {} : { uploadId: null, completing: false, ...NOTHING_READ }),
       finishedAt: new Date(),
     });
   }
@@ -125,3 +145,4 @@ export class TransferStateRepository {
 }
 
 const RELEASED = { leaseToken: null, leaseUntil: null };
+const NOTHING_READ = { size: null, sha256: null, lengthVerified: null };

@@ -1,0 +1,139 @@
+import { createHash } from 'node:crypto';
+import {
+  type BehaviourName,
+  contentSha256,
+  type HostileSource,
+  type ParameterValues,
+  startHostileSource,
+} from '@s3-transfer/hostile-source';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { testSourceOptions } from '../../../test/support/test-source-options.js';
+import { StorageError } from '../storage.errors.js';
+import type { SourceOptions, StorageOptions } from '../storage.options.js';
+import { SourceReader } from './source-reader.js';
+import { parseSourceHeaders, type SourceRequest } from './source-request.js';
+
+const MiB = 1024 * 1024;
+const FILE = { sizeBytes: 300_000, seed: 7 };
+
+let hostile: HostileSource;
+
+beforeAll(async () => {
+  hostile = await startHostileSource();
+});
+
+afterAll(() => hostile.close());
+
+interface Reading {
+  behaviour?: BehaviourName;
+  parameters?: ParameterValues;
+  url?: string;
+  options?: Partial<SourceOptions>;
+  request?: Partial<SourceRequest>;
+  bufferBytes?: number;
+}
+
+/** Reads a file to its end as an upload does, and says what the server saw of it. */
+async function read({ behaviour = 'honest-etag', parameters = {}, bufferBytes = 64 * 1024, ...reading }: Reading) {
+  const url = reading.url ?? hostile.urlOf(behaviour, { ...FILE, ...parameters });
+  const before = hostile.requests.length;
+  const source = testSourceOptions({ maxBytes: 1024 * MiB, retryDelayMs: 1, ...reading.options });
+  const reader = new SourceReader({ source } as StorageOptions);
+  let shown = createHash('sha256');
+  const request: SourceRequest = {
+    url: reader.parseUrl(url),
+    ...reading.request,
+    onBytes: (bytes) => shown.update(bytes),
+    onRestart: () => {
+      shown = createHash('sha256');
+    },
+  };
+  const handed = createHash('sha256');
+  const remote = await reader.open(request, new AbortController().signal);
+  let connections = 1;
+  let bytes = 0;
+  for (let isOver = false; !isOver; ) {
+    const buffers = Array.from({ length: remote.readsAtOnce }, () => Buffer.alloc(bufferBytes));
+    connections = Math.max(connections, hostile.openConnections);
+    const counts = await Promise.all(buffers.map((buffer) => remote.read(buffer)));
+    for (const [index, count] of counts.entries()) handed.update(buffers[index]?.subarray(0, count) ?? '');
+    bytes += counts.reduce((sum, count) => sum + count, 0);
+    isOver = counts.some((count) => count < bufferBytes);
+  }
+  const requests = hostile.requests.slice(before);
+  const sha256 = handed.digest('hex');
+  return { bytes, sha256, shownSha256: shown.digest('hex'), requests, connections, remote };
+}
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'resolved',
+    (error) => (error instanceof StorageError ? error.code : `not a StorageError: ${error}`),
+  );
+
+describe('a source that breaks off', () => {
+  it.each<BehaviourName>(['cut-every-n-bytes', 'reset-every-n-bytes', 'chunked-cut-by-fin', 'chunked-cut-by-reset'])(
+    'is taken up from the exact byte: %s',
+    async (behaviour) => {
+      const step = behaviour.startsWith('chunked') ? { cutAfterBytes: 100_000 } : { everyBytes: 100_000 };
+      const { sha256, shownSha256, requests } = await read({ behaviour, parameters: step });
+      expect(sha256).toBe(await contentSha256(FILE));
+      expect(shownSha256).toBe(sha256);
+      expect(requests.map(({ range }) => range)).toEqual([undefined, 'bytes=100000-', 'bytes=200000-']);
+      expect(requests.slice(1).every(({ ifRange }) => ifRange?.startsWith('"'))).toBe(true);
+      expect(requests.reduce((sum, { bodyBytes }) => sum + bodyBytes, 0)).toBe(FILE.sizeBytes);
+    },
+  );
+
+  it('waits for nothing before the first try after progress', async () => {
+    const begin = performance.now();
+    const options = { retryDelayMs: 5_000 };
+    await read({ behaviour: 'cut-every-n-bytes', parameters: { everyBytes: 100_000 }, options });
+    expect(performance.now() - begin).toBeLessThan(2_000);
+  });
+
+  it('is given up after tries that bring nothing', async () => {
+    const before = hostile.requests.length;
+    const reading = read({ behaviour: 'length-too-long-by-fin', parameters: { surplusBytes: 1_000 } });
+    expect(await codeOf(reading)).toBe('SOURCE_CHANGED');
+    expect(hostile.requests.length - before).toBeLessThanOrEqual(4);
+  });
+});
+
+describe('a source without a version to ask for', () => {
+  it('begins anew while nothing was handed out', async () => {
+    const options = { retryDelayMs: 1 };
+    const { sha256, shownSha256, requests } = await read({
+      url: withoutValidator(100_000),
+      bufferBytes: MiB,
+      options,
+    });
+    expect(sha256).toBe(await contentSha256(FILE));
+    expect(shownSha256).toBe(sha256);
+    expect(requests.map(({ range }) => range)).toEqual([undefined, undefined]);
+  });
+});
+
+/** Cut once; the server of `honest-no-validator` never breaks off, so the file's ETag is left out of `cut-once-by-fin`. */
+function withoutValidator(cutAfterBytes: number): string {
+  return hostile.urlOf('cut-once-by-fin', { ...FILE, cutAfterBytes });
+}
+
+describe('sourceHeaders', () => {
+  it.each([
+    ['a name that is none', { 'a b': 'x' }, 'has a name that is no HTTP header'],
+    ['a line break', { authorization: 'Bearer x\r\nhost: evil' }, 'has a value of authorization'],
+    ['a header of HTTP itself', { Host: 'evil' }, 'must not set host'],
+    ['a range', { range: 'bytes=0-1' }, 'must not set range'],
+    ['one header twice', { cookie: 'a', Cookie: 'b' }, 'names cookie twice'],
+  ])('refuses %s without showing it', (_what, headers, rule) => {
+    expect(() => parseSourceHeaders(headers as Record<string, string>)).toThrow(rule);
+    expect(() => parseSourceHeaders(headers as Record<string, string>)).not.toThrow(/Bearer|evil/);
+  });
+
+  it('go to the origin that the caller named', async () => {
+    const headers = parseSourceHeaders({ Authorization: 'Bearer secret' });
+    const { requests } = await read({ request: { headers } });
+    expect(requests[0]?.headers.authorization).toBe('Bearer secret');
+  });
+});

@@ -1,0 +1,73 @@
+import { StorageError } from '../storage.errors.js';
+import type { ProgressMeter } from './progress-meter.js';
+import type { Claim, TransferStateRepository } from './transfer-state.repository.js';
+
+/** Renewals that fit into one lease: two may fail before it runs out. */
+const RENEWALS_PER_LEASE = 3;
+/** Progress is written no more often than this, in ms. */
+const PROGRESS_EVERY_MS = 1_000;
+
+interface KeptLease {
+  readonly state: TransferStateRepository;
+  readonly claim: Claim;
+  readonly leaseMs: number;
+  readonly meter: ProgressMeter;
+}
+
+/**
+ * Renews a lease until `end`, and writes the progress with the same statement: once a second while bytes come, else
+ * three times a lease. Its signal aborts when the lease is lost, the file deleted, or `cancel` says so.
+ */
+export class LeaseKeeper {
+  readonly signal: AbortSignal;
+  private readonly stop = new AbortController();
+  private readonly timer: NodeJS.Timeout;
+  private renewedAt = performance.now();
+  private writtenBytes = 0;
+  private isRenewing = false;
+
+  constructor(
+    private readonly lease: KeptLease,
+    cancel: AbortSignal,
+  ) {
+    this.signal = AbortSignal.any([cancel, this.stop.signal]);
+    this.timer = setInterval(() => void this.tick(), Math.min(PROGRESS_EVERY_MS, this.renewAfterMs));
+  }
+
+  end(): void {
+    clearInterval(this.timer);
+  }
+
+  private get renewAfterMs(): number {
+    return this.lease.leaseMs / RENEWALS_PER_LEASE;
+  }
+
+  private async tick(): Promise<void> {
+    const asked = performance.now();
+    const { meter } = this.lease;
+    const isDue = meter.bytes !== this.writtenBytes || asked - this.renewedAt >= this.renewAfterMs - PROGRESS_EVERY_MS / 2;
+    if (!isDue || this.isRenewing) return;
+    this.isRenewing = true;
+    try {
+      await this.renew();
+      this.renewedAt = asked;
+    } catch (error) {
+      // One renewal may fail; the lease itself is what must not run out.
+      if (performance.now() - this.renewedAt > this.lease.leaseMs - this.renewAfterMs) this.stop.abort(error);
+    } finally {
+      this.isRenewing = false;
+    }
+  }
+
+  private async renew(): Promise<void> {
+    const { state, claim, leaseMs, meter } = this.lease;
+    const { bytes, totalBytes } = meter;
+    const outcome = await state.renew(claim, leaseMs, { bytes, totalBytes });
+    this.writtenBytes = bytes;
+    if (outcome === 'deleted') this.stop.abort(new StorageError('TRANSFER_CANCELLED', 'the file was deleted'));
+    if (outcome === 'lost') {
+      const message = `transfer of file ${claim.id} was taken over by another process`;
+      this.stop.abort(new StorageError('TRANSFER_LOST', message));
+    }
+  }
+}

@@ -1,0 +1,27 @@
+import pLimit, { type LimitFunction } from 'p-limit';
+
+/**
+ * How many transfers stream at once: in this process, and of those from one host. A transfer that waits for its host
+ * holds no place of the process, so that a slow host delays its own files alone; within each queue the first comes first.
+ */
+export class TransferSlots {
+  private readonly all: LimitFunction;
+  private readonly hosts = new Map<string, LimitFunction>();
+
+  constructor(
+    concurrency: number,
+    private readonly concurrencyPerHost: number,
+  ) {
+    this.all = pLimit(concurrency);
+  }
+
+  /** Runs `task` when there is a place for it. `host`: null where the bytes come from this process. */
+  run<Result>(host: string | null, task: () => Promise<Result>): Promise<Result> {
+    if (host === null) return this.all(task);
+    const limit = this.hosts.get(host) ?? pLimit(this.concurrencyPerHost);
+    this.hosts.set(host, limit);
+    return limit(() => this.all(task)).finally(() => {
+      if (limit.activeCount + limit.pendingCount === 0) this.hosts.delete(host);
+    });
+  }
+}
