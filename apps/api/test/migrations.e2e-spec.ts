@@ -11,11 +11,17 @@ const ALL = fileURLToPath(new URL('../../../prisma/migrations', import.meta.url)
 
 let database: TestDatabase;
 let firstOnly: string;
+let laterMigrations: string[];
 
 beforeEach(async () => {
   database = await createEmptyDatabase();
   firstOnly = await mkdtemp(join(tmpdir(), 'migrations-'));
-  const [first = ''] = (await readdir(ALL)).toSorted();
+  const folders = await readdir(ALL, { withFileTypes: true });
+  const [first = '', ...others] = folders
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .toSorted();
+  laterMigrations = others;
   await cp(join(ALL, first), join(firstOnly, first), { recursive: true });
   await cp(join(ALL, 'migration_lock.toml'), join(firstOnly, 'migration_lock.toml'));
   await applyMigrations({ databaseUrl: database.url, migrationsDir: firstOnly });
@@ -41,7 +47,7 @@ describe("migrations on a database with rows of the guide's own model", () => {
   it('keep the rows', async () => {
     const id = await insertFile('a/b');
     const { applied } = await applyMigrations({ databaseUrl: database.url, migrationsDir: ALL });
-    expect(applied).toHaveLength(1);
+    expect(applied).toEqual(laterMigrations);
     expect(await database.query('SELECT * FROM core_storage_file')).toMatchObject([
       {
         id,

@@ -122,6 +122,7 @@ const environmentSchema = z.object({
   TRANSFER_CONCURRENCY_PER_HOST: withDefault(integer(1, 256), 4),
   TRANSFER_MEMORY_BYTES: withDefault(integer(5 * MiB, 64 * GiB), 256 * MiB),
   TRANSFER_LEASE_SECONDS: withDefault(integer(3, 3_600), 30),
+  PURGE_INTERVAL_SECONDS: withDefault(integer(1, 86_400), 15),
 
   SOURCE_ALLOW_HTTP: withDefault(flag, true),
   SOURCE_ALLOWED_ADDRESSES: cidrList,

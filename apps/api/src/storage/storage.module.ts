@@ -1,6 +1,9 @@
 import { Module } from '@nestjs/common';
 import { EnvironmentModule } from '../config/env.module.js';
 import { PrismaModule } from '../prisma/prisma.module.js';
+import { LeftOverRemoval } from './cleanup/left-over-removal.js';
+import { PurgeRepository } from './cleanup/purge.repository.js';
+import { PurgeWorker } from './cleanup/purge-worker.js';
 import { FileTransferService } from './file-transfer.service.js';
 import { BucketSettings } from './s3/bucket-settings.js';
 import { Presigner } from './s3/presigner.js';
@@ -13,6 +16,7 @@ import { storageOptionsProvider } from './storage.options.js';
 import { StorageFileRepository } from './storage-file.repository.js';
 import { TransferRunner } from './transfer/transfer-runner.js';
 import { TransferStateRepository } from './transfer/transfer-state.repository.js';
+import { LeftOvers } from './upload/left-overs.js';
 import { ObjectUploader } from './upload/object-uploader.js';
 
 /**
@@ -32,9 +36,13 @@ import { ObjectUploader } from './upload/object-uploader.js';
     StoreDoctor,
     Presigner,
     ObjectUploader,
+    LeftOvers,
     SourceReader,
     TransferStateRepository,
     TransferRunner,
+    PurgeRepository,
+    LeftOverRemoval,
+    PurgeWorker,
     S3Service,
     FileTransferService,
     StorageFileRepository,

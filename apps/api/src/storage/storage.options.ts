@@ -78,6 +78,8 @@ export interface StorageOptions {
   /** Bytes of part buffers that all transfers of this process hold at once. */
   readonly memoryBytes: number;
   readonly leaseMs: number;
+  /** Between looks for what failed clean-ups left in the bucket. */
+  readonly purgeIntervalMs: number;
 }
 
 /** Injection token of StorageOptions. */
@@ -146,5 +148,6 @@ export function toStorageOptions(env: Environment): StorageOptions {
     transferConcurrencyPerHost: env.TRANSFER_CONCURRENCY_PER_HOST,
     memoryBytes: env.TRANSFER_MEMORY_BYTES,
     leaseMs: env.TRANSFER_LEASE_SECONDS * 1_000,
+    purgeIntervalMs: env.PURGE_INTERVAL_SECONDS * 1_000,
   } satisfies StorageOptions);
 }

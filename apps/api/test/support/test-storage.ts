@@ -56,6 +56,7 @@ export async function startTestStorage(
     SOURCE_HEADERS_TIMEOUT_MS: '1000',
     SOURCE_STALL_TIMEOUT_MS: '1000',
     TRANSFER_LEASE_SECONDS: '3',
+    PURGE_INTERVAL_SECONDS: '86400', // Tests run its rounds themselves.
     ...variables,
   });
   const app = await Test.createTestingModule({ imports: [ConfigModule.forRoot(), EnvironmentModule, StorageModule] })

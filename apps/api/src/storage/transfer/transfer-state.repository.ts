@@ -17,9 +17,16 @@ export interface Claim {
   lengthVerified: boolean | null;
 }
 
+/** Of a statement whose last part only counts what it changed. */
+interface ChangedRows {
+  count: number;
+}
+
 /** The database's own clock, in the zone-less UTC that Prisma keeps dates in. */
 const NOW = Prisma.sql`(now() AT TIME ZONE 'UTC')`;
-const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", attempts, upload_id AS "uploadId", completing, size, sha256, length_verified AS "lengthVerified"`;
+const IS_UNLEASED = Prisma.sql`(lease_until IS NULL OR lease_until < now())`;
+const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", attempts, upload_id AS "uploadId", completing, size, sha256,
+  length_verified AS "lengthVerified"`;
 
 /**
  * Moves a row PENDING -> TRANSFERRING -> DONE or FAILED. Each step but the first is one UPDATE that names the lease
@@ -29,7 +36,12 @@ const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", attempts, uplo
 export class TransferStateRepository {
   constructor(private readonly prisma: PrismaService) {}
 
-  /** Takes the row if it is waiting, failed, or its owner's lease ran out; null when it is not to be had. */
+  /**
+   * Takes the row if it is waiting, failed, or its owner's lease ran out; null when it is not to be had.
+   *
+   * A FAILED row has a lease while what it left is being removed. Nor may a transfer begin while the left-overs of
+   * another file are being removed from its path: that removal saw the path free, and would take the new object.
+   */
   async claim(id: string, leaseMs: number): Promise<Claim | null> {
     const rows = await this.prisma.client.$queryRaw<Claim[]>`
       UPDATE core_storage_file
@@ -38,7 +50,11 @@ export class TransferStateRepository {
           attempts = attempts + 1, transfer_error = NULL, bytes_transferred = NULL, total_bytes = NULL,
           finished_at = NULL, updated_at = ${NOW}
       WHERE id = ${id}::uuid AND deleted_at IS NULL
-        AND (transfer_status IN ('PENDING', 'FAILED') OR (transfer_status = 'TRANSFERRING' AND lease_until < now()))
+        AND transfer_status <> 'DONE' AND ${IS_UNLEASED}
+        AND NOT EXISTS (
+          SELECT FROM core_storage_purge AS purge
+          WHERE purge.bucket = core_storage_file.bucket AND purge.path = core_storage_file.path
+            AND purge.file_id <> core_storage_file.id AND purge.removing AND purge.next_attempt_at > now())
       RETURNING ${LEASE_COLUMNS}`;
     return rows[0] ?? null;
   }
@@ -55,7 +71,21 @@ export class TransferStateRepository {
       SET transfer_status = 'FAILED', transfer_error = 'FILE_DELETED: the removal of this file has begun',
           lease_token = gen_random_uuid(), lease_until = now() + ${leaseMs} * interval '1 millisecond', updated_at = ${NOW}
       WHERE id = ${id}::uuid AND workspace_id = ${workspaceId}::uuid
-        AND deleted_at IS NOT NULL AND (lease_until IS NULL OR lease_until < now())
+        AND deleted_at IS NOT NULL AND ${IS_UNLEASED}
+      RETURNING ${LEASE_COLUMNS}`;
+    return rows[0] ?? null;
+  }
+
+  /**
+   * Takes a FAILED or deleted row to remove what it left in the bucket, and leaves its status and error as they are;
+   * null while an owner's lease lives, when the row waits for an owner, and when its object belongs to it.
+   */
+  async claimForPurge(place: { fileId: string; bucket: string; path: string }, leaseMs: number): Promise<Claim | null> {
+    const rows = await this.prisma.client.$queryRaw<Claim[]>`
+      UPDATE core_storage_file
+      SET lease_token = gen_random_uuid(), lease_until = now() + ${leaseMs} * interval '1 millisecond'
+      WHERE id = ${place.fileId}::uuid AND bucket = ${place.bucket} AND path = ${place.path}
+        AND (transfer_status = 'FAILED' OR (deleted_at IS NOT NULL AND transfer_status <> 'DONE')) AND ${IS_UNLEASED}
       RETURNING ${LEASE_COLUMNS}`;
     return rows[0] ?? null;
   }
@@ -81,7 +111,7 @@ export class TransferStateRepository {
 
   /** Keeps the id of the multipart upload before its first part, or forgets it. False: the lease is lost. */
   async setUpload(claim: Claim, uploadId: string | null): Promise<boolean> {
-    return await this.change(claim, { uploadId, completing: false, ...NOTHING_READ });
+    return await this.change(claim, { ...NO_UPLOAD, uploadId });
   }
 
   /** Says that Complete is about to be sent, and what was read. False: the lease is lost. */
@@ -92,40 +122,76 @@ export class TransferStateRepository {
     return await this.change(claim, { completing: true, size: BigInt(size), sha256, lengthVerified });
   }
 
+  /** Purge entries of the upload that made the object end with it: from here on an Abort could destroy the object. */
   async markDone(
-    claim: Claim,
+    { id, leaseToken }: Claim,
     object: { size: number; etag: string | null; sha256: string | null; isLengthVerified: boolean | null },
   ): Promise<boolean> {
-    return await this.change(claim, {
-      transferStatus: 'DONE',
-      size: BigInt(object.size),
-      etag: object.etag,
-      sha256: object.sha256,
-      lengthVerified: object.isLengthVerified,
-      bytesTransferred: BigInt(object.size),
-      totalBytes: BigInt(object.size),
-      transferError: null,
-      ...RELEASED,
-      uploadId: null,
-      completing: false,
-      finishedAt: new Date(),
-    });
+    const [outcome] = await this.prisma.client.$queryRaw<ChangedRows[]>`
+      WITH held AS (
+        SELECT id, bucket, path, upload_id FROM core_storage_file
+        WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
+        FOR UPDATE
+      ), done AS (
+        UPDATE core_storage_file AS file
+        SET transfer_status = 'DONE', size = ${BigInt(object.size)}, etag = ${object.etag}, sha256 = ${object.sha256},
+            length_verified = ${object.isLengthVerified}, bytes_transferred = ${BigInt(object.size)},
+            total_bytes = ${BigInt(object.size)}, transfer_error = NULL, lease_token = NULL, lease_until = NULL, upload_id = NULL, completing = false,
+            finished_at = ${NOW}, updated_at = ${NOW}
+        FROM held WHERE file.id = held.id
+        RETURNING file.id
+      ), settled AS (
+        DELETE FROM core_storage_purge AS purge USING held
+        WHERE purge.bucket = held.bucket AND purge.path = held.path AND purge.file_id = held.id
+          AND purge.upload_id = held.upload_id
+      )
+      SELECT count(*)::int AS count FROM done`;
+    return outcome?.count === 1;
   }
 
-  /** `keepUpload`: the store never said what became of Complete, so the next owner must look. */
+  /**
+   * `keepUpload`: parts or an object may be left. The row keeps what the next owner needs to look, and an entry for the
+   * purge worker is made with it, instead of one that says the same.
+   */
   async markFailed(claim: Claim, failure: { transferError: string; keepUpload: boolean }): Promise<boolean> {
+    if (failure.keepUpload) return await this.markFailedWithRemains(claim, failure.transferError);
     return await this.change(claim, {
       transferStatus: 'FAILED',
       transferError: failure.transferError,
       ...RELEASED,
-      ...(failure.keepUpload ? {} : { uploadId: null, completing: false, ...NOTHING_READ }),
+      ...NO_UPLOAD,
       finishedAt: new Date(),
     });
   }
 
-  /** Lets go of a row that could not be removed, so that the next try need not wait for the lease to run out. */
-  async release(claim: Claim): Promise<void> {
-    await this.change(claim, RELEASED);
+  private async markFailedWithRemains({ id, leaseToken }: Claim, transferError: string): Promise<boolean> {
+    const [outcome] = await this.prisma.client.$queryRaw<ChangedRows[]>`
+      WITH failed AS (
+        UPDATE core_storage_file
+        SET transfer_status = 'FAILED', transfer_error = ${transferError}, lease_token = NULL, lease_until = NULL,
+            finished_at = ${NOW}, updated_at = ${NOW}
+        WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
+        RETURNING id, bucket, path, upload_id
+      ), replaced AS (
+        DELETE FROM core_storage_purge AS purge USING failed
+        WHERE purge.bucket = failed.bucket AND purge.path = failed.path AND purge.file_id = failed.id
+          AND purge.upload_id IS NOT DISTINCT FROM failed.upload_id
+      ), noted AS (
+        INSERT INTO core_storage_purge (bucket, path, file_id, upload_id)
+        SELECT bucket, path, id, upload_id FROM failed
+      )
+      SELECT count(*)::int AS count FROM failed`;
+    return outcome?.count === 1;
+  }
+
+  /** Lets go of a row whose left-overs are gone, so that the next owner looks for none. False: the lease is lost. */
+  async releaseCleaned(claim: Claim): Promise<boolean> {
+    return await this.change(claim, { ...RELEASED, ...NO_UPLOAD });
+  }
+
+  /** Lets go of a row as it is, so that the next try need not wait for the lease to run out. */
+  async release(claim: Claim): Promise<boolean> {
+    return await this.change(claim, RELEASED);
   }
 
   /** Removes the row whose object is gone, and frees its path. False: the lease is lost, so the file may live again. */
@@ -145,4 +211,4 @@ export class TransferStateRepository {
 }
 
 const RELEASED = { leaseToken: null, leaseUntil: null };
-const NOTHING_READ = { size: null, sha256: null, lengthVerified: null };
+const NO_UPLOAD = { uploadId: null, completing: false, size: null, sha256: null, lengthVerified: null };

@@ -1,0 +1,113 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
+import { TransferStateRepository } from './transfer-state.repository.js';
+
+let storage: TestStorage;
+let state: TransferStateRepository;
+let workspaceId: string;
+
+beforeAll(async () => {
+  storage = await startTestStorage();
+  state = storage.get(TransferStateRepository);
+  workspaceId = await storage.database.createWorkspace();
+});
+
+afterAll(() => storage.stop());
+
+/** A new row and the claim of its first try. */
+async function claimNew() {
+  const path = `recordings/${workspaceId}/${randomUUID()}.mp4`;
+  const { id } = await storage.files.create({ workspaceId, type: 'recording-video', path, bucket: storage.bucket });
+  const claim = await state.claim(id, 60_000);
+  if (claim === null) throw new Error('the new row was not to be had');
+  return { claim, path };
+}
+
+async function entriesOf(fileId: string) {
+  return await storage.database.query<Record<string, unknown>>(
+    'SELECT bucket, path, upload_id, attempts FROM core_storage_purge WHERE file_id = $1 ORDER BY upload_id',
+    [fileId],
+  );
+}
+
+const failure = { transferError: 'SOURCE_TRUNCATED: it ended early', keepUpload: true };
+
+describe('markFailed', () => {
+  it('writes down what may be left, with the row', async () => {
+    const { claim, path } = await claimNew();
+    await state.setUpload(claim, 'upload-1');
+    expect(await state.markFailed(claim, failure)).toBe(true);
+    expect(await state.find(claim.id)).toMatchObject({
+      transferStatus: 'FAILED',
+      transferError: failure.transferError,
+      uploadId: 'upload-1',
+      leaseToken: null,
+      leaseUntil: null,
+      finishedAt: expect.any(Date),
+    });
+    expect(await entriesOf(claim.id)).toEqual([{ bucket: storage.bucket, path, upload_id: 'upload-1', attempts: 0 }]);
+  });
+
+  it('makes no entry when nothing is left', async () => {
+    const { claim } = await claimNew();
+    await state.setUpload(claim, 'upload-1');
+    expect(await state.markFailed(claim, { ...failure, keepUpload: false })).toBe(true);
+    expect(await state.find(claim.id)).toMatchObject({ transferStatus: 'FAILED', uploadId: null });
+    expect(await entriesOf(claim.id)).toEqual([]);
+  });
+
+  it.each([['upload-1'], [null]])(
+    'starts the entry of upload %s anew when the next try leaves it too',
+    async (upload) => {
+      const { claim } = await claimNew();
+      await state.setUpload(claim, upload);
+      await state.markFailed(claim, failure);
+      await storage.database.query('UPDATE core_storage_purge SET attempts = 7 WHERE file_id = $1', [claim.id]);
+      const next = await state.claim(claim.id, 60_000);
+      if (next === null) throw new Error('the failed row was not to be had');
+      await state.markFailed(next, failure);
+      expect(await entriesOf(claim.id)).toMatchObject([{ upload_id: upload, attempts: 0 }]);
+    },
+  );
+
+  it('changes nothing for an owner whose lease another took', async () => {
+    const { claim } = await claimNew();
+    const stale = { ...claim, leaseToken: randomUUID() };
+    expect(await state.markFailed(stale, failure)).toBe(false);
+    expect(await state.find(claim.id)).toMatchObject({ transferStatus: 'TRANSFERRING' });
+    expect(await entriesOf(claim.id)).toEqual([]);
+  });
+});
+
+describe('markDone', () => {
+  const object = { size: 5_000_000_000_000, etag: 'etag', sha256: 'sha256' };
+
+  it('ends the entry of the upload that made the object, and of no other', async () => {
+    const { claim } = await claimNew();
+    for (const upload of ['upload-1', 'upload-2']) {
+      await storage.database.query(
+        'INSERT INTO core_storage_purge (bucket, path, file_id, upload_id) SELECT bucket, path, id, $2 FROM core_storage_file WHERE id = $1',
+        [claim.id, upload],
+      );
+    }
+    await state.setUpload(claim, 'upload-2');
+    expect(await state.markDone(claim, object)).toBe(true);
+    expect(await state.find(claim.id)).toMatchObject({
+      transferStatus: 'DONE',
+      size: BigInt(object.size),
+      etag: 'etag',
+      sha256: 'sha256',
+      uploadId: null,
+      leaseToken: null,
+      finishedAt: expect.any(Date),
+    });
+    expect(await entriesOf(claim.id)).toMatchObject([{ upload_id: 'upload-1' }]);
+  });
+
+  it('changes nothing for an owner whose lease another took', async () => {
+    const { claim } = await claimNew();
+    expect(await state.markDone({ ...claim, leaseToken: randomUUID() }, object)).toBe(false);
+    expect(await state.find(claim.id)).toMatchObject({ transferStatus: 'TRANSFERRING', size: null });
+  });
+});

@@ -1,0 +1,90 @@
+import { DeleteObjectCommand, HeadObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
+import { Injectable } from '@nestjs/common';
+import { S3Clients } from '../s3/s3-clients.js';
+import { isGone, toStoreError } from '../s3/s3-error.js';
+import { StorageError } from '../storage.errors.js';
+import { ObjectUploader } from './object-uploader.js';
+
+/** Metadata of the object that says which try of which file made it: `<file id>.<attempt>`. */
+const TOKEN_METADATA = 'transfer-token';
+
+/** Where a file's tries may have left something, and the signal that ends the work there. */
+export interface LeftOverPlace {
+  bucket: string;
+  key: string;
+  fileId: string;
+  signal: AbortSignal;
+}
+
+/**
+ * What failed tries of a file left at its key: an object with a token of the file, and multipart uploads. Objects of
+ * anybody else are never touched. Whoever calls holds the right to do so, and ends `signal` when it is lost.
+ */
+@Injectable()
+export class LeftOvers {
+  constructor(
+    private readonly clients: S3Clients,
+    private readonly uploader: ObjectUploader,
+  ) {}
+
+  /** Whether the key holds an object that a try of the file made. */
+  async hasObject({ bucket, key, fileId, signal }: LeftOverPlace): Promise<boolean> {
+    try {
+      const head = new HeadObjectCommand({ Bucket: bucket, Key: key });
+      const { Metadata } = await this.clients.control.send(head, { abortSignal: signal });
+      const token = Metadata?.[TOKEN_METADATA];
+      return token === fileId || token?.startsWith(`${fileId}.`) === true;
+    } catch (error) {
+      if (isGone(error)) return false;
+      throw toStoreError(error, 'look at', { bucket, key });
+    }
+  }
+
+  /**
+   * Removes the object that hasObject saw, and sees that it is gone.
+   *
+   * @throws StorageError FILE_BUSY when the store keeps it
+   */
+  async removeObject({ bucket, key, signal }: LeftOverPlace): Promise<void> {
+    try {
+      // With a signal, so that no repeat of it is sent when the right to send it has ended.
+      const remove = new DeleteObjectCommand({ Bucket: bucket, Key: key });
+      await this.clients.control.send(remove, { abortSignal: signal });
+    } catch (error) {
+      if (!isGone(error)) throw toStoreError(error, 'delete of', { bucket, key });
+    }
+    if (!(await this.uploader.isObjectGone({ bucket, key }))) {
+      throw new StorageError('FILE_BUSY', `the store still shows ${bucket}/${key} after its delete; is it locked?`);
+    }
+  }
+
+  /** Ids of the uploads under way at exactly this key, whoever began them. */
+  async listUploads({ bucket, key, signal }: LeftOverPlace): Promise<string[]> {
+    const ids: string[] = [];
+    let markers: { KeyMarker?: string; UploadIdMarker?: string } = {};
+    try {
+      for (;;) {
+        // By both markers: by the key's alone Swift skips uploads of one key, and Ceph gives the same page for ever.
+        const list = new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key, ...markers });
+        const page = await this.clients.control.send(list, { abortSignal: signal });
+        for (const { Key, UploadId } of page.Uploads ?? []) if (Key === key && UploadId) ids.push(UploadId);
+        const next = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
+        const isStuck = next.KeyMarker === markers.KeyMarker && next.UploadIdMarker === markers.UploadIdMarker;
+        if (page.IsTruncated !== true || isStuck) return [...new Set(ids)];
+        markers = next;
+      }
+    } catch (error) {
+      throw toStoreError(error, 'listing the uploads of', { bucket, key });
+    }
+  }
+
+  /**
+   * Aborts the upload and sees that no part of it is left.
+   *
+   * @throws StorageError UPLOAD_FAILED when parts may be left
+   */
+  async discardUpload({ bucket, key }: LeftOverPlace, uploadId: string): Promise<void> {
+    if (await this.uploader.discardParts({ bucket, key, uploadId })) return;
+    throw new StorageError('UPLOAD_FAILED', `parts of ${bucket}/${key} cannot be discarded now; the log says why`);
+  }
+}
