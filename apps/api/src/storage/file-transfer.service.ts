@@ -12,7 +12,7 @@ import { type StorageFile, StorageFileRepository } from './storage-file.reposito
 import { type TransferProgress, TransferRunner } from './transfer/transfer-runner.js';
 import { type Claim, TransferStateRepository } from './transfer/transfer-state.repository.js';
 import { assertMimeType, isInlineType } from './upload/content-headers.js';
-import { ObjectUploader } from './upload/object-uploader.js';
+import { ObjectCleaner } from './upload/object-cleaner.js';
 
 /** How often a transfer that another process runs is looked at, in ms. */
 const JOIN_POLL_MS = 500;
@@ -55,7 +55,7 @@ export class FileTransferService implements OnModuleDestroy {
     private readonly runner: TransferRunner,
     private readonly reader: SourceReader,
     private readonly s3: S3Service,
-    private readonly uploader: ObjectUploader,
+    private readonly cleaner: ObjectCleaner,
     private readonly presigner: Presigner,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {
@@ -236,12 +236,12 @@ export class FileTransferService implements OnModuleDestroy {
 
   private async removeClaimed(claim: Claim, { id, bucket, path: key }: StorageFile): Promise<void> {
     try {
-      await this.uploader.removeObject({ bucket, key });
+      await this.cleaner.removeObject({ bucket, key });
       const { uploadId } = claim;
-      if (uploadId !== null && !(await this.uploader.discardParts({ bucket, key, uploadId }))) {
+      if (uploadId !== null && !(await this.cleaner.discardParts({ bucket, key, uploadId }))) {
         throw new StorageError('FILE_BUSY', `parts of file ${id} cannot be discarded now; delete it again later`);
       }
-      if (!(await this.uploader.isObjectGone({ bucket, key }))) {
+      if (!(await this.cleaner.isObjectGone({ bucket, key }))) {
         throw new StorageError('FILE_BUSY', `the store still shows ${bucket}/${key} after its delete; is it locked?`);
       }
       if (!(await this.state.remove(claim))) {

@@ -4,7 +4,10 @@ import { DatabaseUnavailableError } from '../../prisma/database-error.js';
 import { SourceReader } from '../source/source-reader.js';
 import { describeTransferError, StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
-import { ObjectUploader, type UploadedObject } from '../upload/object-uploader.js';
+import { ObjectCleaner } from '../upload/object-cleaner.js';
+import { ObjectUploader } from '../upload/object-uploader.js';
+import { StreamSource } from '../upload/stream-source.js';
+import { type UploadedObject, UploadOutcome } from '../upload/upload-outcome.js';
 import { type Claim, TransferStateRepository } from './transfer-state.repository.js';
 
 /** Stored type of a file whose caller gave none: nothing a browser would show or run. */
@@ -43,6 +46,8 @@ export class TransferRunner {
     private readonly state: TransferStateRepository,
     private readonly reader: SourceReader,
     private readonly uploader: ObjectUploader,
+    private readonly outcome: UploadOutcome,
+    private readonly cleaner: ObjectCleaner,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {}
 
@@ -73,10 +78,10 @@ export class TransferRunner {
     const { uploadId } = claim;
     const place = { bucket: job.bucket, key: job.key };
     if (claim.completing && claim.size !== null) {
-      const object = await this.uploader.takeUpComplete({ ...place, uploadId }, claim.id, Number(claim.size));
+      const object = await this.outcome.takeUpComplete({ ...place, uploadId }, claim.id, Number(claim.size));
       if (object !== undefined) return { ...object, sha256: claim.sha256 };
     }
-    if (uploadId !== null && !(await this.uploader.discardParts({ ...place, uploadId }))) {
+    if (uploadId !== null && !(await this.cleaner.discardParts({ ...place, uploadId }))) {
       throw new StorageError(
         'UPLOAD_FAILED',
         `parts of an earlier try of ${job.bucket}/${job.key} cannot be discarded`,
@@ -93,18 +98,19 @@ export class TransferRunner {
     const hash = createHash('sha256');
     const progress: TransferProgress = { bytes: 0, totalBytes: source.contentLength };
     let sha256 = '';
-    const uploaded = await this.uploader.upload({
+    const uploaded = await this.uploader.write({
       bucket: job.bucket,
       key: job.key,
-      body: source.body,
-      onChunk: (chunk) => {
-        hash.update(chunk);
-        progress.bytes += chunk.length;
-        job.onProgress?.({ ...progress });
-      },
+      source: new StreamSource(source.body, {
+        length: source.contentLength,
+        contentEncoding: source.contentEncoding,
+        onBytes: (bytes) => {
+          hash.update(bytes);
+          progress.bytes += bytes.length;
+          job.onProgress?.({ ...progress });
+        },
+      }),
       contentType: job.mimeType ?? UNKNOWN_TYPE,
-      ...(source.contentEncoding !== null ? { contentEncoding: source.contentEncoding } : {}),
-      ...(source.contentLength !== null ? { expectedBytes: source.contentLength } : {}),
       token: tokenOf(claim),
       signal,
       hooks: {
