@@ -3,6 +3,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { startTestStorage, type TestStorage } from '../../test/support/test-storage.js';
+import { RunningTransfers } from './transfer/running-transfers.js';
 
 let storage: TestStorage;
 let workspaceId: string;
@@ -129,7 +130,7 @@ describe('the end of the process', () => {
     const outcome = expect(start(path, undefined, other.transfers)).rejects.toMatchObject({
       code: 'TRANSFER_CANCELLED',
     });
-    await other.transfers.onModuleDestroy();
+    await other.get(RunningTransfers).onModuleDestroy();
     await outcome;
     expect(await fileAt(path)).toMatchObject({ transferStatus: 'PENDING' });
     expect(answers).toHaveLength(0);

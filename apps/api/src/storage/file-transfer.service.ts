@@ -1,28 +1,21 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
-import pLimit from 'p-limit';
-import { assertFileName, assertObjectKey, assertPathOfWorkspace, FILE_NAME_MAX_LENGTH, isUuid } from './object-key.js';
+import { Injectable } from '@nestjs/common';
+import { FileRemoval } from './cleanup/file-removal.js';
+import { assertFileName, assertObjectKey, FILE_NAME_MAX_LENGTH } from './object-key.js';
 import { type PresignedUrl, Presigner } from './s3/presigner.js';
 import { S3Service } from './s3.service.js';
-import { SourceReader } from './source/source-reader.js';
 import { redactSourceUrl } from './source/source-url.js';
-import { parseTransferError, StorageError } from './storage.errors.js';
-import { DEFAULT_URL_EXPIRY_SECONDS, STORAGE_OPTIONS, type StorageOptions } from './storage.options.js';
+import { StorageError } from './storage.errors.js';
+import { DEFAULT_URL_EXPIRY_SECONDS } from './storage.options.js';
 import { type StorageFile, StorageFileRepository } from './storage-file.repository.js';
-import { type TransferProgress, TransferRunner } from './transfer/transfer-runner.js';
-import { type Claim, TransferStateRepository } from './transfer/transfer-state.repository.js';
-import { assertMimeType, isInlineType } from './upload/content-headers.js';
-import { ObjectUploader } from './upload/object-uploader.js';
-
-/** How often a transfer that another process runs is looked at, in ms. */
-const JOIN_POLL_MS = 500;
-const TYPE_MAX_LENGTH = 100;
-/** Longest wait for clean-ups at the end of the process, in ms: below the 30 s after which Kubernetes kills. */
-const STOP_LIMIT_MS = 20_000;
+import type { TransferProgress } from './transfer/progress-meter.js';
+import { RunningTransfers } from './transfer/running-transfers.js';
+import { type RefreshSource, type RemoteFile, SourceOpener, type StreamedFile } from './transfer/source-opener.js';
+import { assertNewFile } from './transfer/transfer-request.js';
+import { isInlineType } from './upload/content-headers.js';
 
 /** What callers may watch and stop. */
 export interface TransferControl {
-  /** Called for every chunk read; keep it short. */
+  /** Called up to four times a second, and at the end. */
   onProgress?: (progress: TransferProgress) => void;
   /** Cancels the transfer: it cleans up, and its row becomes FAILED. */
   signal?: AbortSignal;
@@ -37,59 +30,81 @@ export interface PresignOptions {
   filename?: string;
 }
 
-interface RunningTransfer {
-  readonly settled: Promise<StorageFile>;
-  cancel(reason: StorageError): void;
-}
-
 /** Brings files from URLs into the bucket, and gives them out again: the class that features call. */
 @Injectable()
-export class FileTransferService implements OnModuleDestroy {
-  private readonly running = new Map<string, RunningTransfer>();
-  private readonly limit: ReturnType<typeof pLimit>;
-  private isStopping = false;
-
+export class FileTransferService {
   constructor(
     private readonly files: StorageFileRepository,
-    private readonly state: TransferStateRepository,
-    private readonly runner: TransferRunner,
-    private readonly reader: SourceReader,
+    private readonly transfers: RunningTransfers,
+    private readonly sources: SourceOpener,
+    private readonly removal: FileRemoval,
     private readonly s3: S3Service,
-    private readonly uploader: ObjectUploader,
     private readonly presigner: Presigner,
-    @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
-  ) {
-    this.limit = pLimit(options.transferConcurrency);
-  }
+  ) {}
 
   /**
    * Streams `sourceUrl` into the bucket and tracks it in one StorageFile row: PENDING, TRANSFERRING, then DONE or
    * FAILED. Resolves with the DONE row, its `size` and `sha256` those of the bytes that the source sent.
    *
+   * A source that breaks off is taken up from the exact byte, by its ETag or Last-Modified; one that allows ranges is
+   * read over up to SOURCE_MAX_CONNECTIONS connections where each brings more. `sourceHeaders` (a recorder's bearer
+   * token) go to the origin of `sourceUrl` alone. `expected` refuses other bytes, `object` says how the store keeps it.
+   *
    * The same request again (workspace, path, and source without query) gives the DONE row, joins the transfer under
    * way, or tries a FAILED one again: one row and one object.
-   * Memory: that of S3Service.uploadStream a transfer; TRANSFER_CONCURRENCY of them stream at once.
-   * @throws StorageError INVALID_*, SOURCE_URL_INVALID, WORKSPACE_NOT_FOUND, PATH_TAKEN before a row is made; any
-   * other code after the row is FAILED, nothing of it is left in the bucket, and `transferError` says the same
+   * Memory: S3_QUEUE_SIZE parts and what is being read, out of TRANSFER_MEMORY_BYTES for the whole process;
+   * TRANSFER_CONCURRENCY transfers stream at once.
+   * @throws StorageError INVALID_*, SOURCE_URL_INVALID, SOURCE_ADDRESS_BLOCKED, WORKSPACE_NOT_FOUND, PATH_TAKEN before a
+   * row is made; any other code after the row is FAILED, nothing of it is left in the bucket, and `transferError` says
+   * the same
    */
-  async createAndTransfer(
-    options: { sourceUrl: string; workspaceId: string; path: string; type: string; mimeType?: string },
-    control: TransferControl = {},
-  ): Promise<StorageFile> {
-    const url = this.reader.parseUrl(options.sourceUrl);
-    if (!isUuid(options.workspaceId)) throw new StorageError('WORKSPACE_NOT_FOUND', 'workspaceId is not a UUID');
-    assertObjectKey(options.path);
-    assertPathOfWorkspace(options.path, options.workspaceId);
-    if (
-      typeof options.type !== 'string' ||
-      !/^[\w.:/-]+$/.test(options.type) ||
-      options.type.length > TYPE_MAX_LENGTH
-    ) {
-      throw new StorageError('INVALID_TYPE', `type must be 1 to ${TYPE_MAX_LENGTH} of a-z, 0-9 and _ . : / -`);
+  async createAndTransfer(options: RemoteFile, control: TransferControl = {}): Promise<StorageFile> {
+    const request = this.sources.parse(options);
+    assertNewFile(options);
+    this.transfers.assertOpen();
+    const file = await this.findOrCreate(options, redactSourceUrl(request.url));
+    return await this.transfers.run(file, {
+      ...control,
+      host: request.url.host,
+      object: options.object,
+      expectedSha256: options.expected?.sha256,
+      open: (watchers, signal) => this.sources.openRemote(file, request, options, watchers, signal),
+    });
+  }
+
+  /**
+   * Brings a stream of this process (an avatar, a user's upload) into the bucket, tracked like a transfer. `body` is
+   * read once, and destroyed when the transfer fails.
+   *
+   * A FAILED file at the same path is tried again with these bytes; any other file there is PATH_TAKEN.
+   * @throws as createAndTransfer; an error of `body` as it is
+   */
+  async createFromStream(options: StreamedFile, control: TransferControl = {}): Promise<StorageFile> {
+    try {
+      assertNewFile(options);
+      this.transfers.assertOpen();
+      const file = await this.findOrCreate(options, null);
+      return await this.transfers.run(file, {
+        ...control,
+        host: null,
+        object: options.object,
+        expectedSha256: options.expected?.sha256,
+        open: (watchers) => this.sources.openStream(file, options, watchers),
+      });
+    } catch (error) {
+      options.body.destroy(error as Error);
+      throw error;
     }
-    if (options.mimeType !== undefined) assertMimeType(options.mimeType);
-    if (this.isStopping) throw stopping();
-    return await this.transfer(await this.findOrCreate(options, url), url, control);
+  }
+
+  /**
+   * Says who hands out a fresh link for files of a `type` when theirs has expired (401, 403, 410), before the first
+   * byte or in the middle: the bytes go on where they broke off, and must be of the same file by length and validator.
+   *
+   * By type and not by call: whichever process goes on with a file has to find it. Call it once, when the module starts.
+   */
+  refreshSourcesOf(type: string, refresh: RefreshSource): void {
+    this.sources.registerRefresh(type, refresh);
   }
 
   /**
@@ -132,124 +147,31 @@ export class FileTransferService implements OnModuleDestroy {
   async deleteFile(storageFile: StorageFile, hardDelete = false): Promise<void> {
     const { id, workspaceId } = storageFile;
     await this.files.softDelete({ id, workspaceId });
-    const running = this.running.get(id);
-    running?.cancel(new StorageError('TRANSFER_CANCELLED', 'the file was deleted'));
-    await running?.settled.catch(() => {}); // Its own caller is told; here only its end matters.
-    if (hardDelete) await this.remove({ id, workspaceId });
-  }
-
-  /**
-   * Ends every transfer: each cleans up and its row becomes FAILED, which the same request takes up again. One that a
-   * silent store holds is left to its lease.
-   */
-  async onModuleDestroy(): Promise<void> {
-    this.isStopping = true;
-    const running = [...this.running.values()];
-    for (const transfer of running) transfer.cancel(stopping());
-    const limit = new AbortController();
-    const settled = Promise.allSettled(running.map((transfer) => transfer.settled));
-    const limited = sleep(STOP_LIMIT_MS, undefined, { signal: limit.signal }).catch(() => {}); // All ended before.
-    await Promise.race([settled, limited]);
-    limit.abort();
+    await this.transfers.cancel(id, new StorageError('TRANSFER_CANCELLED', 'the file was deleted'));
+    if (hardDelete) await this.removal.remove({ id, workspaceId });
   }
 
   private async findOrCreate(
-    options: { workspaceId: string; path: string; type: string; mimeType?: string },
-    url: URL,
+    { workspaceId, path, type, mimeType }: { workspaceId: string; path: string; type: string; mimeType?: string },
+    sourceUrl: string | null,
   ): Promise<StorageFile> {
-    const { workspaceId, path, type, mimeType } = options;
     const bucket = this.s3.getDefaultBucket();
-    const sourceUrl = redactSourceUrl(url);
     try {
-      return await this.files.create({ workspaceId, path, type, bucket, sourceUrl, ...(mimeType ? { mimeType } : {}) });
+      return await this.files.create({
+        workspaceId,
+        path,
+        type,
+        bucket,
+        ...(sourceUrl !== null ? { sourceUrl } : {}),
+        ...(mimeType ? { mimeType } : {}),
+      });
     } catch (error) {
       if (!(error instanceof StorageError) || error.code !== 'PATH_TAKEN') throw error;
       const existing = await this.files.findByPath({ workspaceId, bucket, path });
       if (existing === null || existing.sourceUrl !== sourceUrl || existing.deletedAt !== null) throw error;
+      // Two streams cannot be compared: only one whose file failed may be followed by another.
+      if (sourceUrl === null && existing.transferStatus !== 'FAILED') throw error;
       return existing;
-    }
-  }
-
-  /** Runs the transfer, joins the one under way here, or waits for the one under way in another process. */
-  private transfer(file: StorageFile, url: URL, control: TransferControl): Promise<StorageFile> {
-    if (file.transferStatus === 'DONE') return Promise.resolve(file);
-    const joined = this.running.get(file.id);
-    if (joined !== undefined) return joined.settled;
-    if (this.isStopping) return Promise.reject(stopping()); // It stopped while the row was made: nobody would wait.
-    const cancel = new AbortController();
-    // Rows and clients are told one thing, whatever reason the caller's signal carries.
-    const onAbort = () => cancel.abort(new StorageError('TRANSFER_CANCELLED', 'the transfer was cancelled'));
-    if (control.signal?.aborted) onAbort();
-    control.signal?.addEventListener('abort', onAbort, { once: true });
-    const run = () => this.runOrFollow(file, url, control, cancel.signal);
-    const settled = this.inTurn(run, cancel.signal).finally(() => {
-      control.signal?.removeEventListener('abort', onAbort);
-      this.running.delete(file.id);
-    });
-    this.running.set(file.id, { settled, cancel: (reason) => cancel.abort(reason) });
-    return settled;
-  }
-
-  /** Runs `task` when a slot is free; a cancelled one at once, because it reads no source and only ends its row. */
-  private inTurn<Result>(task: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
-    let begun: Promise<Result> | undefined;
-    const begin = () => (begun ??= task());
-    return new Promise((resolve, reject) => {
-      const beginNow = () => void begin().then(resolve, reject);
-      if (signal.aborted) return beginNow();
-      signal.addEventListener('abort', beginNow, { once: true });
-      this.limit(begin).then(resolve, reject);
-    });
-  }
-
-  private async runOrFollow(file: StorageFile, url: URL, control: TransferControl, signal: AbortSignal) {
-    for (let attempts = file.attempts; ; ) {
-      const claim = await this.state.claim(file.id, this.options.leaseMs);
-      if (claim !== null) {
-        const { path: key, bucket, mimeType } = file;
-        await this.runner.run(claim, { bucket, key, url, mimeType, onProgress: control.onProgress }, signal);
-      }
-      const now = await this.state.find(file.id);
-      if (now === null || now.deletedAt !== null) throw new StorageError('FILE_DELETED', `file ${file.id} is deleted`);
-      if (now.transferStatus === 'DONE') return now;
-      if (now.transferStatus === 'FAILED' && now.attempts > attempts) throw parseTransferError(now.transferError);
-      attempts = Math.min(attempts, now.attempts);
-      signal.throwIfAborted(); // Another process runs it: it goes on there.
-      await sleep(JOIN_POLL_MS, undefined, { signal }).catch(() => {}); // A cancel ends the wait; the next round says so.
-    }
-  }
-
-  private async remove(file: { id: string; workspaceId: string }): Promise<void> {
-    const { leaseMs } = this.options;
-    const giveUpAt = performance.now() + leaseMs * 2;
-    for (;;) {
-      const claim = await this.state.claimForRemoval(file, leaseMs);
-      const row = await this.files.findById(file);
-      if (row === null) return;
-      if (claim !== null) return await this.removeClaimed(claim, row);
-      if (performance.now() > giveUpAt) {
-        throw new StorageError('FILE_BUSY', `file ${file.id} is still being transferred by another process`);
-      }
-      await sleep(JOIN_POLL_MS);
-    }
-  }
-
-  private async removeClaimed(claim: Claim, { id, bucket, path: key }: StorageFile): Promise<void> {
-    try {
-      await this.uploader.removeObject({ bucket, key });
-      const { uploadId } = claim;
-      if (uploadId !== null && !(await this.uploader.discardParts({ bucket, key, uploadId }))) {
-        throw new StorageError('FILE_BUSY', `parts of file ${id} cannot be discarded now; delete it again later`);
-      }
-      if (!(await this.uploader.isObjectGone({ bucket, key }))) {
-        throw new StorageError('FILE_BUSY', `the store still shows ${bucket}/${key} after its delete; is it locked?`);
-      }
-      if (!(await this.state.remove(claim))) {
-        throw new StorageError('FILE_BUSY', `file ${id} was taken over while it was removed; delete it again`);
-      }
-    } catch (error) {
-      await this.state.release(claim).catch(() => {}); // The first error counts; the lease runs out by itself.
-      throw error;
     }
   }
 }
@@ -260,8 +182,4 @@ function defaultFileName(path: string): string {
     .slice(path.lastIndexOf('/') + 1)
     .slice(-FILE_NAME_MAX_LENGTH)
     .toWellFormed();
-}
-
-function stopping(): StorageError {
-  return new StorageError('TRANSFER_CANCELLED', 'the process is stopping; the same request goes on with this file');
 }

@@ -14,6 +14,7 @@ import { type LocalPostgres, startPostgres } from '@s3-transfer/local-stack';
 import { applyMigrations } from '@s3-transfer/migrations';
 import { openTestDatabase, type TestDatabase } from '../../test/support/test-database.js';
 import { startTestStorage, type TestStorage } from '../../test/support/test-storage.js';
+import { RunningTransfers } from './transfer/running-transfers.js';
 
 const MIGRATIONS_DIR = fileURLToPath(new URL('../../../../prisma/migrations', import.meta.url));
 const MiB = 1024 * 1024;
@@ -114,7 +115,7 @@ describe('a store that takes connections and never answers', () => {
 
   it.each([
     ['a source that breaks off', () => source.closeAllConnections(), 'SOURCE_TRUNCATED'],
-    ['the end of the process', () => storage?.transfers.onModuleDestroy(), 'TRANSFER_CANCELLED'],
+    ['the end of the process', () => storage?.get(RunningTransfers).onModuleDestroy(), 'TRANSFER_CANCELLED'],
   ])('does not hold up %s', async (_what, act, code) => {
     const silentPort = (silent.address() as AddressInfo).port;
     source.removeAllListeners('request');

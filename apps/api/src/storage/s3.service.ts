@@ -9,7 +9,8 @@ import { isGone, toStoreError } from './s3/s3-error.js';
 import { StorageError } from './storage.errors.js';
 import { DEFAULT_URL_EXPIRY_SECONDS, STORAGE_OPTIONS, type StorageOptions } from './storage.options.js';
 import { assertMimeType } from './upload/content-headers.js';
-import { ObjectUploader } from './upload/object-uploader.js';
+import { assertObjectOptions, type ObjectOptions } from './upload/object-options.js';
+import { StreamUploader } from './upload/stream-uploader.js';
 
 /**
  * The bucket, and nothing else: no database, no source. Paths are checked before any request (INVALID_PATH), and
@@ -19,20 +20,21 @@ import { ObjectUploader } from './upload/object-uploader.js';
 export class S3Service {
   constructor(
     private readonly clients: S3Clients,
-    private readonly uploader: ObjectUploader,
+    private readonly uploader: StreamUploader,
     private readonly presigner: Presigner,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {}
 
   /**
    * Streams `body` into the bucket as a multipart upload; a failed one leaves nothing behind, and destroys `body`.
+   * What stood at `path` is replaced. `object`: how the store keeps it.
    *
    * Memory: S3_PART_SIZE_BYTES * S3_QUEUE_SIZE (10 MiB * 4) in flight, and about twice that in buffers on their way;
    * measured 138 MiB in all at any length (`pnpm bench`).
    * Limit:  part size times the store's highest part number: 97.6 GiB at 10,000 (S3 user guide, "multipart upload
    * limits"), 9.7 GiB on OpenStack Swift's 1,000.
    * @returns size in bytes, as read from `body` and proven to be in the bucket
-   * @throws StorageError INVALID_MIME_TYPE; UPLOAD_TOO_LARGE, UPLOAD_FAILED, STORE_*, BUCKET_NOT_FOUND after the clean-up;
+   * @throws StorageError INVALID_MIME_TYPE, INVALID_OPTION; UPLOAD_TOO_LARGE, UPLOAD_FAILED, STORE_*, BUCKET_NOT_FOUND after the clean-up;
    * UPLOAD_OUTCOME_UNKNOWN; an error of `body` as it is
    */
   async uploadStream(options: {
@@ -40,11 +42,13 @@ export class S3Service {
     body: Readable;
     contentType: string;
     bucket?: string;
+    object?: ObjectOptions;
   }): Promise<{ path: string; bucket: string; size: number | null }> {
-    const { path, body, contentType } = options;
+    const { path, body, contentType, object } = options;
     const bucket = this.checkPlace(path, options.bucket);
     assertMimeType(contentType);
-    const { size } = await this.uploader.upload({ bucket, key: path, body, contentType, token: randomUUID() });
+    if (object !== undefined) assertObjectOptions(object, contentType);
+    const { size } = await this.uploader.upload({ bucket, key: path, body, contentType, token: randomUUID(), object });
     return { path, bucket, size };
   }
 

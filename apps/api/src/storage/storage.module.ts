@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { EnvironmentModule } from '../config/env.module.js';
 import { PrismaModule } from '../prisma/prisma.module.js';
+import { FileRemoval } from './cleanup/file-removal.js';
 import { LeftOverRemoval } from './cleanup/left-over-removal.js';
 import { PurgeRepository } from './cleanup/purge.repository.js';
 import { PurgeWorker } from './cleanup/purge-worker.js';
@@ -10,14 +11,24 @@ import { Presigner } from './s3/presigner.js';
 import { S3Clients } from './s3/s3-clients.js';
 import { StoreCapabilities } from './s3/store-capabilities.js';
 import { StoreDoctor } from './s3/store-doctor.js';
+import { StoreRetry } from './s3/store-retry.js';
 import { S3Service } from './s3.service.js';
 import { SourceReader } from './source/source-reader.js';
 import { storageOptionsProvider } from './storage.options.js';
 import { StorageFileRepository } from './storage-file.repository.js';
+import { RunningTransfers } from './transfer/running-transfers.js';
+import { SourceOpener } from './transfer/source-opener.js';
 import { TransferRunner } from './transfer/transfer-runner.js';
 import { TransferStateRepository } from './transfer/transfer-state.repository.js';
 import { LeftOvers } from './upload/left-overs.js';
+import { ObjectCleaner } from './upload/object-cleaner.js';
+import { ObjectCompletion } from './upload/object-completion.js';
+import { ObjectProof } from './upload/object-proof.js';
 import { ObjectUploader } from './upload/object-uploader.js';
+import { PartBufferPool } from './upload/part-buffer-pool.js';
+import { PartSender } from './upload/part-sender.js';
+import { StreamUploader } from './upload/stream-uploader.js';
+import { UploadOutcome } from './upload/upload-outcome.js';
 
 /**
  * Files in an S3-compatible bucket, tracked in PostgreSQL. Import it only where S3_ENDPOINT is set.
@@ -31,15 +42,26 @@ import { ObjectUploader } from './upload/object-uploader.js';
   providers: [
     storageOptionsProvider,
     S3Clients,
+    StoreRetry,
     StoreCapabilities,
     BucketSettings,
     StoreDoctor,
     Presigner,
+    PartBufferPool,
+    ObjectProof,
+    ObjectCleaner,
+    ObjectCompletion,
+    PartSender,
+    UploadOutcome,
     ObjectUploader,
     LeftOvers,
+    StreamUploader,
     SourceReader,
     TransferStateRepository,
     TransferRunner,
+    RunningTransfers,
+    SourceOpener,
+    FileRemoval,
     PurgeRepository,
     LeftOverRemoval,
     PurgeWorker,

@@ -34,6 +34,8 @@ export interface StoreOptions {
   readonly partSizeBytes: number;
   /** Parts in flight of one upload. */
   readonly queueSize: number;
+  /** Before the second try of a call; twice as long before each further one, with jitter. */
+  readonly retryDelayMs: number;
 }
 
 /** What a source may be and how long it may take. */
@@ -123,6 +125,7 @@ export function toStorageOptions(env: Environment): StorageOptions {
       ...(env.S3_PART_INTEGRITY === 'auto' ? {} : { partIntegrity: env.S3_PART_INTEGRITY }),
       partSizeBytes: env.S3_PART_SIZE_BYTES,
       queueSize: env.S3_QUEUE_SIZE,
+      retryDelayMs: env.S3_RETRY_DELAY_MS,
     }),
     source: Object.freeze({
       allowHttp: env.SOURCE_ALLOW_HTTP,

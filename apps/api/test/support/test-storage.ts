@@ -52,6 +52,7 @@ export async function startTestStorage(
     AUTH_JWT_SECRET: TEST_JWT_SECRET,
     ...store.variables,
     S3_PART_SIZE_BYTES: String(5 * 1024 * 1024),
+    S3_RETRY_DELAY_MS: '5',
     SOURCE_ALLOWED_ADDRESSES: '127.0.0.1/32',
     SOURCE_HEADERS_TIMEOUT_MS: '1000',
     SOURCE_STALL_TIMEOUT_MS: '1000',

@@ -3,50 +3,66 @@ import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { STORAGE_OPTIONS, type StorageOptions, type StoreOptions } from '../storage.options.js';
 
 const CONNECTION_TIMEOUT_MS = 5_000;
-/** A part is sent or the store is given up: silence on the socket, not the whole part. */
-const SOCKET_TIMEOUT_MS = 60_000;
-/** Calls without a body of their own. Complete stitches up to 10,000 parts and may take minutes (S3 API reference). */
-const CONTROL_TIMEOUT_MS = 300_000;
-/** The SDK's tries of one call, with its own short backoff. Parts are buffers, so they can be sent again. */
-const MAX_ATTEMPTS = 4;
+/** Silence on the socket of a part; the whole part is limited where it is sent, by its size. */
+const PART_SOCKET_TIMEOUT_MS = 60_000;
+/** Calls without a body: the slowest known, a Delete of 1,000 segments on Swift, takes seconds. */
+const CONTROL_TIMEOUT_MS = 60_000;
+/** Complete stitches up to 10,000 parts and may take minutes (S3 API reference). */
+const COMPLETION_TIMEOUT_MS = 300_000;
+/** The SDK's tries of a part: one more at once, for a kept connection that the store closed, or a clock that is off. */
+const PART_ATTEMPTS = 2;
+const CONTROL_ATTEMPTS = 4;
 
 /**
  * The clients of the store. Parts have connections of their own, so that a HEAD, an Abort or a signature never waits
  * behind them; signing has a client of its own because the address that browsers use may differ.
+ *
+ * The SDK tries a call again within a tenth of a second, or not at all; outlasting a store is `StoreRetry`'s work.
  */
 @Injectable()
 export class S3Clients implements OnApplicationShutdown {
   readonly parts: S3Client;
   readonly control: S3Client;
+  /** Complete alone, once: between two of them must be a look at what the first one did. */
+  readonly completion: S3Client;
   readonly signing: S3Client;
 
   constructor(@Inject(STORAGE_OPTIONS) { store }: StorageOptions) {
-    this.parts = createClient(store, store.endpoint, {
+    // A part carries one hash, made where it is sent: the SDK adds none of its own.
+    this.parts = createClient({ ...store, checksumMode: 'WHEN_REQUIRED' }, store.endpoint, {
       requestTimeout: 0,
-      socketTimeout: SOCKET_TIMEOUT_MS,
+      socketTimeout: PART_SOCKET_TIMEOUT_MS,
       // Uploads bound themselves. The wait for a free socket would count as CONNECTION_TIMEOUT_MS and fail the part.
       maxSockets: Number.POSITIVE_INFINITY,
+      maxAttempts: PART_ATTEMPTS,
     });
     this.control = createClient(store, store.endpoint, {
       requestTimeout: CONTROL_TIMEOUT_MS,
       socketTimeout: CONTROL_TIMEOUT_MS,
       maxSockets: 50,
+      maxAttempts: CONTROL_ATTEMPTS,
+    });
+    this.completion = createClient(store, store.endpoint, {
+      requestTimeout: COMPLETION_TIMEOUT_MS,
+      socketTimeout: COMPLETION_TIMEOUT_MS,
+      maxSockets: Number.POSITIVE_INFINITY,
+      maxAttempts: 1,
     });
     // A presigned URL made with WHEN_SUPPORTED would carry the checksum of an empty body.
     this.signing = createClient({ ...store, checksumMode: 'WHEN_REQUIRED' }, store.publicEndpoint, {});
   }
 
   onApplicationShutdown(): void {
-    for (const client of [this.parts, this.control, this.signing]) client.destroy();
+    for (const client of [this.parts, this.control, this.completion, this.signing]) client.destroy();
   }
 }
 
 function createClient(
   store: StoreOptions,
   endpoint: string,
-  limits: { requestTimeout?: number; socketTimeout?: number; maxSockets?: number },
+  limits: { requestTimeout?: number; socketTimeout?: number; maxSockets?: number; maxAttempts?: number },
 ): S3Client {
-  const { maxSockets, ...timeouts } = limits;
+  const { maxSockets, maxAttempts, ...timeouts } = limits;
   const agent = { keepAlive: true, ...(maxSockets !== undefined ? { maxSockets } : {}) };
   const config: S3ClientConfig = {
     endpoint,
@@ -54,7 +70,9 @@ function createClient(
     forcePathStyle: store.forcePathStyle,
     requestChecksumCalculation: store.checksumMode,
     responseChecksumValidation: store.checksumMode,
-    maxAttempts: MAX_ATTEMPTS,
+    ...(maxAttempts !== undefined ? { maxAttempts } : {}),
+    // From 2 MiB on the SDK asks for leave with `Expect: 100-continue`, and opens a new connection for each such part.
+    expectContinueHeader: false,
     requestHandler: {
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       throwOnRequestTimeout: true,

@@ -3,11 +3,42 @@ import { StorageError } from '../storage.errors.js';
 /** What the servers call an object or upload that is not there: names differ, and HEAD answers have none. */
 const GONE_NAMES = new Set(['NotFound', 'NoSuchKey', 'NoSuchUpload']);
 const REFUSED_STATUSES = new Set([401, 403]);
+const PASSING_STATUSES = new Set([408, 429]);
+/** Refusals with a 4xx status of what the next try can carry through. */
+const PASSING_NAMES = new Set([
+  // The SDK has set its clock by this very answer: the next signature fits.
+  'RequestTimeTooSkewed',
+  'RequestExpired',
+  // The body was cut off or damaged on its way.
+  'RequestTimeout',
+  'IncompleteBody',
+  'BadDigest',
+  'XAmzContentSHA256Mismatch',
+  // Two conditional writes at once; S3 API reference: "retry the upload".
+  'ConditionalRequestConflict',
+  'OperationAborted',
+]);
+/** Answers of a server that let go of the request, which may go on behind it. */
+const UNCLEAR_STATUSES = new Set([500, 502, 504]);
+/** What sockets and resolvers say while a server or the way to it is away; certificates and arguments say other things. */
+const NETWORK_CODES = new Set([
+  'ECONNABORTED',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EAI_AGAIN',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EPIPE',
+  'ETIMEDOUT',
+]);
 
 interface SdkError {
   name: string;
   code?: unknown;
-  $metadata?: { httpStatusCode?: number };
+  $metadata?: { httpStatusCode?: number; attempts?: number };
   $response?: { headers?: Record<string, string> };
 }
 
@@ -21,6 +52,11 @@ export function statusOf(error: unknown): number | undefined {
   return asSdkError(error)?.$metadata?.httpStatusCode;
 }
 
+/** How often the SDK sent the call; the error is of the last time. */
+export function attemptsOf(error: unknown): number {
+  return asSdkError(error)?.$metadata?.attempts ?? 1;
+}
+
 /** The object or upload is not there. A missing bucket is another matter: see isBucketMissing. */
 export function isGone(error: unknown): boolean {
   const sdkError = asSdkError(error);
@@ -28,14 +64,44 @@ export function isGone(error: unknown): boolean {
   return GONE_NAMES.has(sdkError.name) || statusOf(error) === 404;
 }
 
+/** The upload that a part was meant for: it expired, was completed, or somebody aborted it. */
+export function isUploadGone(error: unknown): boolean {
+  return asSdkError(causeOf(error))?.name === 'NoSuchUpload';
+}
+
 export function isBucketMissing(error: unknown): boolean {
   return asSdkError(error)?.name === 'NoSuchBucket';
 }
 
-/** The store said no, so the call had no effect. Anything else may have been carried out. */
+/** The store said no for good, so the call had no effect. Anything else may have been carried out, or may yet be. */
 export function isRefusal(error: unknown): boolean {
-  const status = statusOf(error instanceof StorageError ? error.cause : error);
-  return status !== undefined && status >= 400 && status < 500 && status !== 408 && status !== 429;
+  const cause = causeOf(error);
+  const status = statusOf(cause);
+  if (status === undefined || PASSING_STATUSES.has(status)) return false;
+  return ((status >= 300 && status < 500) || status === 501) && !PASSING_NAMES.has(asSdkError(cause)?.name ?? '');
+}
+
+/** `If-None-Match: *` found an object. Swift names it InvalidRequest, so the status alone counts. */
+export function isTaken(error: unknown): boolean {
+  return statusOf(causeOf(error)) === 412;
+}
+
+/** The call may still be carried out, or go on: nobody who looks now can say that it left nothing. */
+export function isUnclear(error: unknown): boolean {
+  const status = statusOf(causeOf(error));
+  return status === undefined || UNCLEAR_STATUSES.has(status);
+}
+
+/** The same call may go well in a moment: the store was busy, away, or cut off. */
+export function isTransient(error: unknown): boolean {
+  const cause = causeOf(error);
+  if (statusOf(cause) !== undefined) return !isRefusal(cause);
+  const { name, code } = asSdkError(cause) ?? {};
+  return name === 'TimeoutError' || NETWORK_CODES.has(String(code)) || String(code).startsWith('HPE_');
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof StorageError ? error.cause : error;
 }
 
 /**
@@ -65,6 +131,7 @@ export function toStoreError(
   if (REFUSED_STATUSES.has(status)) {
     return failed('STORE_ACCESS_DENIED', `${answer}; check the keys, the clock and the rights on the bucket`);
   }
+  if (isTaken(error)) return failed('OBJECT_EXISTS', `${answer}; another object stands there, and was left alone`);
   if (isGone(error)) return failed(key === undefined ? 'BUCKET_NOT_FOUND' : 'OBJECT_NOT_FOUND', answer);
   if (status === 301 || status === 400) {
     const region = sdkError?.$response?.headers?.['x-amz-bucket-region'];

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { ListMultipartUploadsCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
-import { choosePartSize } from '../upload/object-uploader.js';
+import { choosePartSize } from '../upload/part-plan.js';
 import { StoreCapabilities } from './store-capabilities.js';
 import { recogniseStore, STORE_PROFILES } from './store-profile.js';
 

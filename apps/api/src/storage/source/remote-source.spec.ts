@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   type BehaviourName,
   contentSha256,
@@ -6,7 +7,6 @@ import {
   type ParameterValues,
   startHostileSource,
 } from '@s3-transfer/hostile-source';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { testSourceOptions } from '../../../test/support/test-source-options.js';
 import { StorageError } from '../storage.errors.js';
 import type { SourceOptions, StorageOptions } from '../storage.options.js';

@@ -90,8 +90,16 @@ export class RemoteSource implements ByteSource {
     const { request, options, signal } = parts;
     this.target = { url: request.url, headers: request.headers ?? {} };
     this.maxBytes = Math.min(options.maxBytes, request.maxBytes ?? Number.POSITIVE_INFINITY);
-    const watchers = { ...request, judgeLength: (bytes: number) => this.judgeLength(bytes) };
-    this.windows = new FileWindows(watchers, (error) => this.destroy(error));
+    const { onBytes, onRestart } = request;
+    this.windows = new FileWindows(
+      {
+        ...(onBytes !== undefined ? { onBytes } : {}),
+        ...(onRestart !== undefined ? { onRestart } : {}),
+        inspect: async (beginning) => await request.inspect?.(beginning, this.contentEncoding),
+        judgeLength: (bytes) => this.judgeLength(bytes),
+      },
+      (error) => this.destroy(error),
+    );
     this.scale = new ConnectionScale(options.maxConnections);
     this.budget = new RetryBudget(options);
     this.rateWatch = new RateWatch(options.minBytesPerSecond, options.minRateWindowMs);

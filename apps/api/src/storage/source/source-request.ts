@@ -13,7 +13,7 @@ export interface SourceRequest {
   /** Asks for a link that is valid again, once the old one has expired. The bytes must be of the same file. */
   readonly refresh?: () => Promise<{ url: URL; headers?: Readonly<Record<string, string>> }>;
   /** Sees the beginning of the file before it is handed out; an error refuses it. */
-  readonly inspect?: (beginning: Buffer) => Promise<void>;
+  readonly inspect?: (beginning: Buffer, contentEncoding: string | null) => Promise<void>;
   /** Sees every byte, in order, once; after `onRestart` the file begins anew. */
   readonly onBytes?: (bytes: Buffer) => void;
   readonly onRestart?: () => void;

@@ -4,7 +4,8 @@ import { StorageError } from '../storage.errors.js';
 /** What is looked at: file-type needs no more for the types that it tells by their beginning. */
 const LOOKED_AT_BYTES = 4_100;
 /** How a web page begins: perhaps a byte order mark, white space and comments, then one of its first elements. */
-const HTML_BEGINNING = /^(?:\xef\xbb\xbf)?(?:\s|<!--[\s\S]*?-->)*<(?:!doctype\s+html|html|head|body|title|script|meta)[\s>]/i;
+const HTML_BEGINNING =
+  /^(?:\xef\xbb\xbf)?(?:\s|<!--[\s\S]*?-->)*<(?:!doctype\s+html|html|head|body|title|script|meta)[\s>]/i;
 /** What a page is never stored as, unless the caller says that any type will do. */
 const NEVER_A_PAGE = /^(video|audio|image)\//;
 

@@ -45,7 +45,8 @@ export class LeaseKeeper {
   private async tick(): Promise<void> {
     const asked = performance.now();
     const { meter } = this.lease;
-    const isDue = meter.bytes !== this.writtenBytes || asked - this.renewedAt >= this.renewAfterMs - PROGRESS_EVERY_MS / 2;
+    const isDue =
+      meter.bytes !== this.writtenBytes || asked - this.renewedAt >= this.renewAfterMs - PROGRESS_EVERY_MS / 2;
     if (!isDue || this.isRenewing) return;
     this.isRenewing = true;
     try {

@@ -1,4 +1,4 @@
-import { isUuid, assertObjectKey, assertPathOfWorkspace } from '../object-key.js';
+import { assertObjectKey, assertPathOfWorkspace, isUuid } from '../object-key.js';
 import { StorageError } from '../storage.errors.js';
 import { assertMimeType } from '../upload/content-headers.js';
 import { assertObjectOptions, type ObjectOptions } from '../upload/object-options.js';

@@ -67,7 +67,8 @@ export class TransferRunner {
     const left: Remains = { isPossible: claim.uploadId !== null || claim.completing };
     try {
       const stored =
-        (await this.takeUp(claim, job, left)) ?? (await this.transfer(claim, job, { left, meter, signal: lease.signal }));
+        (await this.takeUp(claim, job, left)) ??
+        (await this.transfer(claim, job, { left, meter, signal: lease.signal }));
       if (!(await this.state.markDone(claim, stored))) throw lost(claim);
     } catch (error) {
       await this.fail(claim, error, left.isPossible);

@@ -81,7 +81,7 @@ describe('markFailed', () => {
 });
 
 describe('markDone', () => {
-  const object = { size: 5_000_000_000_000, etag: 'etag', sha256: 'sha256' };
+  const object = { size: 5_000_000_000_000, etag: 'etag', sha256: 'sha256', isLengthVerified: true };
 
   it('ends the entry of the upload that made the object, and of no other', async () => {
     const { claim } = await claimNew();

@@ -91,18 +91,19 @@ export class TransferStateRepository {
   }
 
   /**
-   * Lengthens the lease, and writes how far the transfer is. 'lost': another owns the row, or it is gone. 'deleted':
+   * Lengthens the lease, and writes how far the transfer is, if told. 'lost': another owns the row, or it is gone. 'deleted':
    * the file was deleted meanwhile.
    */
   async renew(
     { id, leaseToken }: Claim,
     leaseMs: number,
-    { bytes, totalBytes }: { bytes: number; totalBytes: number | null },
+    progress?: { bytes: number; totalBytes: number | null },
   ): Promise<'held' | 'deleted' | 'lost'> {
     const rows = await this.prisma.client.$queryRaw<{ isDeleted: boolean }[]>`
       UPDATE core_storage_file
-      SET lease_until = now() + ${leaseMs} * interval '1 millisecond', bytes_transferred = ${bytes},
-          total_bytes = ${totalBytes}, updated_at = ${NOW}
+      SET lease_until = now() + ${leaseMs} * interval '1 millisecond', updated_at = ${NOW},
+          bytes_transferred = coalesce(${progress?.bytes ?? null}, bytes_transferred),
+          total_bytes = coalesce(${progress?.totalBytes ?? null}, total_bytes)
       WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
       RETURNING deleted_at IS NOT NULL AS "isDeleted"`;
     if (rows[0] === undefined) return 'lost';

@@ -3,10 +3,8 @@ import { Injectable } from '@nestjs/common';
 import { S3Clients } from '../s3/s3-clients.js';
 import { isGone, toStoreError } from '../s3/s3-error.js';
 import { StorageError } from '../storage.errors.js';
-import { ObjectUploader } from './object-uploader.js';
-
-/** Metadata of the object that says which try of which file made it: `<file id>.<attempt>`. */
-const TOKEN_METADATA = 'transfer-token';
+import { ObjectCleaner } from './object-cleaner.js';
+import { isTokenOf, TOKEN_METADATA } from './object-proof.js';
 
 /** Where a file's tries may have left something, and the signal that ends the work there. */
 export interface LeftOverPlace {
@@ -24,7 +22,7 @@ export interface LeftOverPlace {
 export class LeftOvers {
   constructor(
     private readonly clients: S3Clients,
-    private readonly uploader: ObjectUploader,
+    private readonly cleaner: ObjectCleaner,
   ) {}
 
   /** Whether the key holds an object that a try of the file made. */
@@ -32,8 +30,7 @@ export class LeftOvers {
     try {
       const head = new HeadObjectCommand({ Bucket: bucket, Key: key });
       const { Metadata } = await this.clients.control.send(head, { abortSignal: signal });
-      const token = Metadata?.[TOKEN_METADATA];
-      return token === fileId || token?.startsWith(`${fileId}.`) === true;
+      return isTokenOf(Metadata?.[TOKEN_METADATA], fileId);
     } catch (error) {
       if (isGone(error)) return false;
       throw toStoreError(error, 'look at', { bucket, key });
@@ -53,7 +50,7 @@ export class LeftOvers {
     } catch (error) {
       if (!isGone(error)) throw toStoreError(error, 'delete of', { bucket, key });
     }
-    if (!(await this.uploader.isObjectGone({ bucket, key }))) {
+    if (!(await this.cleaner.isObjectGone({ bucket, key }))) {
       throw new StorageError('FILE_BUSY', `the store still shows ${bucket}/${key} after its delete; is it locked?`);
     }
   }
@@ -84,7 +81,7 @@ export class LeftOvers {
    * @throws StorageError UPLOAD_FAILED when parts may be left
    */
   async discardUpload({ bucket, key }: LeftOverPlace, uploadId: string): Promise<void> {
-    if (await this.uploader.discardParts({ bucket, key, uploadId })) return;
+    if (await this.cleaner.discardParts({ bucket, key, uploadId })) return;
     throw new StorageError('UPLOAD_FAILED', `parts of ${bucket}/${key} cannot be discarded now; the log says why`);
   }
 }

@@ -1,0 +1,56 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Inject, Injectable } from '@nestjs/common';
+import { StorageError } from '../storage.errors.js';
+import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
+import { type FileKey, type StorageFile, StorageFileRepository } from '../storage-file.repository.js';
+import { type Claim, TransferStateRepository } from '../transfer/transfer-state.repository.js';
+import { ObjectCleaner } from '../upload/object-cleaner.js';
+
+/** How often a file is asked for whose transfer another process has to end first, in ms. */
+const CLAIM_POLL_MS = 500;
+
+/** Removes a soft-deleted file for good: object, parts, and then the row, which frees its path. */
+@Injectable()
+export class FileRemoval {
+  constructor(
+    private readonly files: StorageFileRepository,
+    private readonly state: TransferStateRepository,
+    private readonly cleaner: ObjectCleaner,
+    @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
+  ) {}
+
+  /** @throws StorageError FILE_BUSY when another process does not let go of the file, or the store keeps it; STORE_* */
+  async remove(file: FileKey): Promise<void> {
+    const { leaseMs } = this.options;
+    const giveUpAt = performance.now() + leaseMs * 2;
+    for (;;) {
+      const claim = await this.state.claimForRemoval(file, leaseMs);
+      const row = await this.files.findById(file);
+      if (row === null) return;
+      if (claim !== null) return await this.removeClaimed(claim, row);
+      if (performance.now() > giveUpAt) {
+        throw new StorageError('FILE_BUSY', `file ${file.id} is still being transferred by another process`);
+      }
+      await sleep(CLAIM_POLL_MS);
+    }
+  }
+
+  private async removeClaimed(claim: Claim, { id, bucket, path: key }: StorageFile): Promise<void> {
+    try {
+      await this.cleaner.removeObject({ bucket, key });
+      const { uploadId } = claim;
+      if (uploadId !== null && !(await this.cleaner.discardParts({ bucket, key, uploadId }))) {
+        throw new StorageError('FILE_BUSY', `parts of file ${id} cannot be discarded now; delete it again later`);
+      }
+      if (!(await this.cleaner.isObjectGone({ bucket, key }))) {
+        throw new StorageError('FILE_BUSY', `the store still shows ${bucket}/${key} after its delete; is it locked?`);
+      }
+      if (!(await this.state.remove(claim))) {
+        throw new StorageError('FILE_BUSY', `file ${id} was taken over while it was removed; delete it again`);
+      }
+    } catch (error) {
+      await this.state.release(claim).catch(() => {}); // The first error counts; the lease runs out by itself.
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,100 @@
+import type { Readable } from 'node:stream';
+import { Injectable } from '@nestjs/common';
+import type { ByteSource } from '../source/byte-source.js';
+import { SourceReader } from '../source/source-reader.js';
+import { parseSourceHeaders } from '../source/source-request.js';
+import { StorageError } from '../storage.errors.js';
+import type { StorageFile } from '../storage-file.repository.js';
+import { StreamSource } from '../upload/stream-source.js';
+import { checkType } from './file-type-check.js';
+import type { NewFile } from './transfer-request.js';
+import type { SourceWatchers } from './transfer-runner.js';
+
+/** A link that is valid again, for the same bytes. */
+export interface FreshSource {
+  sourceUrl: string;
+  /** Instead of those that went with the link before. */
+  sourceHeaders?: Record<string, string>;
+}
+
+export type RefreshSource = (file: StorageFile) => Promise<FreshSource>;
+
+/** A file that is fetched from a URL. */
+export interface RemoteFile extends NewFile {
+  sourceUrl: string;
+  /** Sent to the origin of `sourceUrl` alone; never kept in a row or a log. */
+  sourceHeaders?: Record<string, string>;
+  /**
+   * Takes a body whose end nothing but the close of the connection marks. Nobody can tell then whether it is whole, and
+   * the row says so: `lengthVerified` is false.
+   */
+  allowUnprovenLength?: boolean;
+}
+
+/** A file whose bytes come from this process. */
+export interface StreamedFile extends NewFile {
+  body: Readable;
+}
+
+export interface RemoteTarget {
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Opens what a file is made of, with everything that its bytes are held against on their way. */
+@Injectable()
+export class SourceOpener {
+  private readonly refreshers = new Map<string, RefreshSource>();
+
+  constructor(private readonly reader: SourceReader) {}
+
+  registerRefresh(type: string, refresh: RefreshSource): void {
+    if (this.refreshers.has(type)) throw new Error(`fresh links of type ${type} are handed out by somebody already`);
+    this.refreshers.set(type, refresh);
+  }
+
+  /** @throws StorageError SOURCE_URL_INVALID, SOURCE_ADDRESS_BLOCKED, INVALID_OPTION */
+  parse({ sourceUrl, sourceHeaders }: Pick<RemoteFile, 'sourceUrl' | 'sourceHeaders'>): RemoteTarget {
+    return { url: this.reader.parseUrl(sourceUrl), headers: parseSourceHeaders(sourceHeaders) };
+  }
+
+  async openRemote(
+    file: StorageFile,
+    target: RemoteTarget,
+    { allowUnprovenLength, maxBytes, expected }: RemoteFile,
+    watchers: SourceWatchers,
+    signal: AbortSignal,
+  ): Promise<ByteSource> {
+    const refresh = this.refreshers.get(file.type);
+    const source = await this.reader.open(
+      {
+        ...target,
+        ...watchers,
+        ...(allowUnprovenLength !== undefined ? { allowUnprovenLength } : {}),
+        ...(maxBytes !== undefined ? { maxBytes } : {}),
+        ...(expected?.size !== undefined ? { expectedBytes: expected.size } : {}),
+        ...(refresh !== undefined ? { refresh: async () => this.parse(await refresh(file)) } : {}),
+        inspect: async (beginning, contentEncoding) => {
+          // A coded body begins with the coding's own signature.
+          if (contentEncoding === null) await checkType(beginning, { ...typesOf(file, expected) });
+        },
+      },
+      signal,
+    );
+    return source;
+  }
+
+  async openStream(file: StorageFile, { body, maxBytes, expected }: StreamedFile, watchers: SourceWatchers) {
+    if (body.destroyed) throw new StorageError('SOURCE_TRUNCATED', 'stream was closed before its end');
+    return new StreamSource(body, {
+      ...watchers,
+      ...(expected?.size !== undefined ? { length: expected.size } : {}),
+      ...(maxBytes !== undefined ? { maxBytes } : {}),
+      inspect: (beginning) => checkType(beginning, { ...typesOf(file, expected) }),
+    });
+  }
+}
+
+function typesOf({ mimeType }: StorageFile, expected: NewFile['expected']) {
+  return { mimeType, expectedType: expected?.type };
+}

@@ -1,0 +1,81 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AbortMultipartUploadCommand, DeleteObjectCommand, ListPartsCommand } from '@aws-sdk/client-s3';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { S3Clients } from '../s3/s3-clients.js';
+import { isGone } from '../s3/s3-error.js';
+import { StoreRetry } from '../s3/store-retry.js';
+import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
+import { isOwn, ObjectProof, ownerOf } from './object-proof.js';
+import type { ObjectPlace, OpenUpload } from './upload-attempt.js';
+
+/**
+ * Parts that were in flight can land after an Abort (S3 API reference): look, and abort again. A store that is away is
+ * waited for as well, but not long: its parts are discarded by whoever takes the row next. In retry delays.
+ */
+const ABORT_WAITS = [0, 0.2, 0.8, 3.2, 12.8];
+
+/** Takes out of the bucket what an upload left there. */
+@Injectable()
+export class ObjectCleaner {
+  private readonly logger = new Logger(ObjectCleaner.name);
+
+  constructor(
+    private readonly clients: S3Clients,
+    private readonly proof: ObjectProof,
+    private readonly retry: StoreRetry,
+    @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
+  ) {}
+
+  /** Aborts until the store shows no part of the upload. Says false, and logs, when parts may be left. */
+  async discardParts(upload: OpenUpload): Promise<boolean> {
+    const params = { Bucket: upload.bucket, Key: upload.key, UploadId: upload.uploadId };
+    let lastError: unknown;
+    for (const wait of ABORT_WAITS) {
+      try {
+        await sleep(wait * this.options.store.retryDelayMs);
+        await this.clients.control.send(new AbortMultipartUploadCommand(params)).catch(ignoreGone);
+        await this.clients.control.send(new ListPartsCommand({ ...params, MaxParts: 1 }));
+      } catch (error) {
+        if (isGone(error)) return true;
+        lastError = error;
+      }
+    }
+    this.warn('discarding the parts of', upload, lastError);
+    return false;
+  }
+
+  async removeObject({ bucket, key }: ObjectPlace): Promise<void> {
+    const remove = new DeleteObjectCommand({ Bucket: bucket, Key: key });
+    await this.retry.run(() => this.clients.control.send(remove).catch(ignoreGone), {
+      action: 'delete of',
+      bucket,
+      key,
+    });
+  }
+
+  /** Asks again after a delete: an object under a lock or a retention rule is still there. */
+  async isObjectGone(place: ObjectPlace): Promise<boolean> {
+    return (await this.proof.findPatiently(place, 'proof of the delete of')) === undefined;
+  }
+
+  /**
+   * After a 412: removes what an earlier try of the same file put there, which can land late. False: the object at the
+   * key is somebody else's, or this very upload's.
+   */
+  async freeKey(place: ObjectPlace, token: string): Promise<boolean> {
+    const found = await this.proof.find(place);
+    if (found === undefined) return true;
+    if (found.token === token || !isOwn(found, ownerOf(token))) return false;
+    await this.removeObject(place);
+    return true;
+  }
+
+  /** For what fails while another error is on its way to the caller. */
+  warn(action: string, { bucket, key }: ObjectPlace, error: unknown): void {
+    this.logger.warn({ err: error, bucket, key }, `${action} ${bucket}/${key} failed; it must be done again`);
+  }
+}
+
+function ignoreGone(error: unknown): void {
+  if (!isGone(error)) throw error;
+}

@@ -1,0 +1,92 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type CompletedPart, CompleteMultipartUploadCommand } from '@aws-sdk/client-s3';
+import { Inject, Injectable } from '@nestjs/common';
+import { S3Clients } from '../s3/s3-clients.js';
+import { isRefusal, isTaken, toStoreError } from '../s3/s3-error.js';
+import { StorageError } from '../storage.errors.js';
+import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
+import { ObjectCleaner } from './object-cleaner.js';
+import { isOwn, ObjectProof } from './object-proof.js';
+import type { OpenUpload } from './upload-attempt.js';
+
+/** Waits between looks at an upload whose Complete gave no clean answer; about half a minute in all. In retry delays. */
+const SETTLE_WAITS = [0, 0.5, 1, 2, 4, 8, 16, 30];
+
+/** Who made an object, and what it must be. */
+export interface ExpectedObject {
+  /** The token of one upload, or the start, up to a dot, of the tokens of a file's tries. */
+  readonly owner: string;
+  readonly size: number;
+  readonly isConditional: boolean;
+}
+
+/** Puts an object together from its parts, and finds out what became of a Complete that gave no clean answer. */
+@Injectable()
+export class ObjectCompletion {
+  constructor(
+    private readonly clients: S3Clients,
+    private readonly proof: ObjectProof,
+    private readonly cleaner: ObjectCleaner,
+    @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
+  ) {}
+
+  /**
+   * Sends Complete once, and never cuts it off: one that was received goes on in the store whatever its client does.
+   * `isConditional`: only where nothing stands at the key.
+   */
+  async complete({ bucket, key, uploadId }: OpenUpload, parts: CompletedPart[], isConditional: boolean): Promise<void> {
+    const command = new CompleteMultipartUploadCommand({
+      Bucket: bucket,
+      Key: key,
+      UploadId: uploadId,
+      MultipartUpload: { Parts: parts },
+      ...(isConditional ? { IfNoneMatch: '*' } : {}),
+    });
+    try {
+      await this.clients.completion.send(command);
+    } catch (error) {
+      throw toStoreError(error, 'upload of', { bucket, key });
+    }
+  }
+
+  /**
+   * Nothing is aborted meanwhile, and Complete goes out again only where HEAD shows no object of ours: once Complete
+   * may have been received, an Abort and a second Complete can both destroy an object that HEAD already shows.
+   *
+   * @param firstError of the Complete that was sent; undefined when it seemed to go well, or nobody knows
+   * @returns true when the object is there in its whole size, false when the store refused to make it
+   * @throws StorageError UPLOAD_OUTCOME_UNKNOWN
+   */
+  async settle(
+    upload: OpenUpload,
+    parts: CompletedPart[],
+    expected: ExpectedObject,
+    firstError?: unknown,
+  ): Promise<boolean> {
+    // Of the Complete alone: a HEAD that is refused says nothing of it.
+    let completeError = firstError;
+    let lastError = firstError;
+    for (const wait of SETTLE_WAITS) {
+      await sleep(wait * this.options.store.retryDelayMs);
+      try {
+        const found = await this.proof.find(upload);
+        if (found?.size === expected.size && isOwn(found, expected.owner)) return true;
+        const isWorthAnotherTry = isTaken(completeError) && (await this.cleaner.freeKey(upload, expected.owner));
+        if (isRefusal(completeError) && !isWorthAnotherTry) return false;
+        if (wait === 0 && !isWorthAnotherTry) continue;
+        completeError = undefined;
+        await this.complete(upload, parts, expected.isConditional).catch((error) => {
+          completeError = error;
+          throw error;
+        });
+      } catch (error) {
+        lastError = error;
+      }
+    }
+    throw new StorageError(
+      'UPLOAD_OUTCOME_UNKNOWN',
+      `the store did not say whether ${upload.bucket}/${upload.key} was put together; its parts are kept`,
+      { cause: lastError },
+    );
+  }
+}

@@ -1,0 +1,127 @@
+import type { Readable } from 'node:stream';
+import { type CompletedPart, GetObjectCommand, HeadObjectCommand, ListPartsCommand } from '@aws-sdk/client-s3';
+import { Injectable } from '@nestjs/common';
+import { S3Clients } from '../s3/s3-clients.js';
+import { isGone, isRefusal, toStoreError } from '../s3/s3-error.js';
+import { StoreRetry } from '../s3/store-retry.js';
+import type { ObjectPlace, OpenUpload } from './upload-attempt.js';
+
+/** Metadata of the object that says which upload made it. Kept through multipart by every store that was tried. */
+export const TOKEN_METADATA = 'transfer-token';
+
+export interface FoundObject {
+  readonly size: number;
+  /** Null where the store gives none. */
+  readonly etag: string | null;
+  readonly token: string | undefined;
+}
+
+/** Looks at what the store really holds. */
+@Injectable()
+export class ObjectProof {
+  constructor(
+    private readonly clients: S3Clients,
+    private readonly retry: StoreRetry,
+  ) {}
+
+  /** One look, for callers that look again by themselves. Undefined: nothing stands at the key. */
+  async find({ bucket, key }: ObjectPlace): Promise<FoundObject | undefined> {
+    try {
+      return await this.head({ bucket, key });
+    } catch (error) {
+      throw toStoreError(error, 'proof of', { bucket, key });
+    }
+  }
+
+  /** Outlasts a busy store; `action` begins the message of an error. */
+  async findPatiently({ bucket, key }: ObjectPlace, action: string): Promise<FoundObject | undefined> {
+    return await this.retry.run(() => this.head({ bucket, key }), { action, bucket, key });
+  }
+
+  /** `owner`: the token of one upload, or the start, up to a dot, of the tokens of several. */
+  async findOwn(place: ObjectPlace, owner: string): Promise<FoundObject | undefined> {
+    const found = await this.findPatiently(place, 'proof of');
+    return found !== undefined && isOwn(found, owner) ? found : undefined;
+  }
+
+  /** HEAD alone is no proof: two real stores go on showing an object whose bytes are gone. */
+  async isReadable(place: ObjectPlace, size: number): Promise<boolean> {
+    if (size === 0) return true;
+    for (const position of new Set([0, size - 1])) {
+      try {
+        const bytes = await this.retry.run(() => this.readByte(place, position), { ...place, action: 'proof of' });
+        if (bytes !== 1) return false;
+      } catch (error) {
+        // 409 BrokenMPU (Swift) and 404 NoSuchKey (Ceph) are how destroyed bytes look under an object that HEAD shows.
+        if (isRefusal(error)) return false;
+        throw error;
+      }
+    }
+    return true;
+  }
+
+  /** By hand: the SDK's paginator goes on for ever where a store names a next marker on its last page too. */
+  async listParts({ bucket, key, uploadId }: OpenUpload): Promise<CompletedPart[]> {
+    const parts: CompletedPart[] = [];
+    const params = { Bucket: bucket, Key: key, UploadId: uploadId };
+    const listPage = (marker: string | undefined) =>
+      this.retry.run(
+        () =>
+          this.clients.control.send(new ListPartsCommand({ ...params, PartNumberMarker: marker })).catch((error) => {
+            if (isGone(error)) return undefined;
+            throw error;
+          }),
+        { action: 'listing the parts of', bucket, key },
+      );
+    for (let marker: string | undefined; ; ) {
+      const page = await listPage(marker);
+      if (page === undefined) return [];
+      parts.push(...(page.Parts ?? []).map(toCompletedPart));
+      if (page.IsTruncated !== true || page.NextPartNumberMarker === marker) return parts;
+      marker = page.NextPartNumberMarker;
+    }
+  }
+
+  private async head({ bucket, key }: ObjectPlace): Promise<FoundObject | undefined> {
+    try {
+      const head = await this.clients.control.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+      return {
+        size: head.ContentLength ?? 0,
+        etag: head.ETag?.replaceAll('"', '') || null,
+        token: head.Metadata?.[TOKEN_METADATA],
+      };
+    } catch (error) {
+      if (isGone(error)) return undefined;
+      throw error;
+    }
+  }
+
+  private async readByte({ bucket, key }: ObjectPlace, position: number): Promise<number> {
+    const get = new GetObjectCommand({ Bucket: bucket, Key: key, Range: `bytes=${position}-${position}` });
+    const { Body, ContentLength } = await this.clients.control.send(get);
+    if (ContentLength === 1) return (await Body?.transformToByteArray())?.length ?? 0;
+    // A store that does not know ranges sends the whole object, which nobody reads here.
+    (Body as Readable | undefined)?.on('error', () => {}).destroy();
+    return ContentLength ?? 0;
+  }
+}
+
+/** A part with a checksum must be named with it (S3 API reference). */
+function toCompletedPart({ PartNumber, ETag, ChecksumCRC32 }: CompletedPart): CompletedPart {
+  return { PartNumber, ETag, ...(ChecksumCRC32 !== undefined ? { ChecksumCRC32 } : {}) };
+}
+
+export function isOwn({ token }: FoundObject, owner: string): boolean {
+  return isTokenOf(token, owner);
+}
+
+/** `owner`: the token of one upload, or the start, up to a dot, of the tokens of several. */
+export function isTokenOf(token: string | undefined, owner: string): boolean {
+  return token === owner || token?.startsWith(`${owner}.`) === true;
+}
+
+/** What the tokens of all tries of the same file begin with: a token is the file's id, a dot and the number of the try. */
+export function ownerOf(token: string): string {
+  const dot = token.lastIndexOf('.');
+  return dot === -1 ? token : token.slice(0, dot);
+}

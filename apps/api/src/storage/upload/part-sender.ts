@@ -1,0 +1,124 @@
+import {
+  type CompletedPart,
+  CreateMultipartUploadCommand,
+  PutObjectCommand,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
+import { Injectable } from '@nestjs/common';
+import { S3Clients } from '../s3/s3-clients.js';
+import { attemptsOf, isTaken, isUnclear, isUploadGone } from '../s3/s3-error.js';
+import { StoreRetry } from '../s3/store-retry.js';
+import { StorageError } from '../storage.errors.js';
+import { ObjectCleaner } from './object-cleaner.js';
+import type { ObjectHeaders } from './object-options.js';
+import { TOKEN_METADATA } from './object-proof.js';
+import { digestPart, type PartIntegrity, setPayloadHash } from './part-integrity.js';
+import type { UploadAttempt } from './upload-attempt.js';
+
+/** A part slower than this is cut off and sent again, in bytes a second. */
+const MIN_BYTES_PER_SECOND = 64 * 1024;
+/** Beyond the way of the bytes: connection, answer, a store that is busy. In ms. */
+const ANSWER_TIME_MS = 60_000;
+
+/** How the bytes of one object are sent. */
+export interface SendingMode {
+  readonly integrity: PartIntegrity;
+  readonly headers: ObjectHeaders;
+  /** A single PUT makes the object only where nothing stands at the key: it has no upload id to fence it. */
+  readonly isPutConditional: boolean;
+}
+
+/** The calls that bring bytes into the store, each with its hash, its time limit and its further tries. */
+@Injectable()
+export class PartSender {
+  constructor(
+    private readonly clients: S3Clients,
+    private readonly retry: StoreRetry,
+    private readonly cleaner: ObjectCleaner,
+  ) {}
+
+  /** Begins a multipart upload, whose id the owner of the attempt is told before this resolves. */
+  async begin(attempt: UploadAttempt, { integrity, headers }: SendingMode): Promise<void> {
+    const { bucket: Bucket, key: Key, token, hooks } = attempt.target;
+    const create = new CreateMultipartUploadCommand({
+      Bucket,
+      Key,
+      Metadata: { [TOKEN_METADATA]: token },
+      ...headers,
+      ...(integrity === 'crc32' ? { ChecksumAlgorithm: 'CRC32' } : {}),
+    });
+    const ask = async () => {
+      // Not cut off by a cancel: an upload that the store began but whose id nobody read could never be cleaned up.
+      attempt.uploadId = (await this.clients.control.send(create)).UploadId || undefined;
+    };
+    await this.retry.run(ask, { ...attempt.place, action: 'upload of', signal: attempt.signal });
+    const { uploadId } = attempt;
+    if (uploadId === undefined) throw new StorageError('UPLOAD_FAILED', 'the store began an upload and gave it no id');
+    await hooks?.onUploadId?.(uploadId);
+  }
+
+  async sendPart(
+    attempt: UploadAttempt,
+    number: number,
+    body: Buffer,
+    { integrity }: SendingMode,
+  ): Promise<CompletedPart> {
+    const { input, payloadHash } = await digestPart(integrity, body);
+    const { bucket: Bucket, key: Key } = attempt.place;
+    const send = async () => {
+      const part = { Bucket, Key, UploadId: attempt.uploadId, PartNumber: number, Body: body, ...input };
+      const command = new UploadPartCommand(part);
+      setPayloadHash(command, payloadHash);
+      const { ETag } = await this.clients.parts.send(command, limitsOf(attempt, body));
+      if (!ETag) throw new StorageError('UPLOAD_FAILED', `the store took part ${number} and gave it no ETag`);
+      const { ChecksumCRC32 } = input;
+      return { PartNumber: number, ETag, ...(ChecksumCRC32 !== undefined ? { ChecksumCRC32 } : {}) };
+    };
+    try {
+      return await this.retry.run(send, { ...attempt.place, action: 'upload of', signal: attempt.signal });
+    } catch (error) {
+      if (!isUploadGone(error)) throw error;
+      const message = `${Bucket}/${Key}: the store does not know the upload any more; it expired, or somebody aborted it`;
+      throw new StorageError('UPLOAD_FAILED', message, { cause: error });
+    }
+  }
+
+  /** The object in one request. */
+  async put(
+    attempt: UploadAttempt,
+    body: Buffer,
+    { integrity, headers, isPutConditional }: SendingMode,
+  ): Promise<void> {
+    const { input, payloadHash } = await digestPart(integrity, body);
+    const { bucket: Bucket, key: Key, token } = attempt.target;
+    const send = async () => {
+      const command = new PutObjectCommand({
+        Bucket,
+        Key,
+        Body: body,
+        Metadata: { [TOKEN_METADATA]: token },
+        ...headers,
+        ...input,
+        ...(isPutConditional ? { IfNoneMatch: '*' } : {}),
+      });
+      setPayloadHash(command, payloadHash);
+      if (attempt.put === 'unsent') attempt.put = 'sent';
+      try {
+        await this.clients.parts.send(command, limitsOf(attempt, body));
+      } catch (error) {
+        // An answer to the SDK's second try says nothing of its first.
+        if (isUnclear(error) || attemptsOf(error) > 1) attempt.put = 'unclear';
+        throw error;
+      }
+    };
+    const sendPatiently = () => this.retry.run(send, { ...attempt.place, action: 'upload of', signal: attempt.signal });
+    await sendPatiently().catch(async (error) => {
+      if (!isTaken(error) || !(await this.cleaner.freeKey(attempt.place, token))) throw error;
+      await sendPatiently();
+    });
+  }
+}
+
+function limitsOf({ signal }: UploadAttempt, body: Buffer): { abortSignal: AbortSignal; requestTimeout: number } {
+  return { abortSignal: signal, requestTimeout: ANSWER_TIME_MS + (body.length / MIN_BYTES_PER_SECOND) * 1_000 };
+}

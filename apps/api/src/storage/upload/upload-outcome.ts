@@ -1,0 +1,135 @@
+import { Injectable } from '@nestjs/common';
+import { StoreCapabilities } from '../s3/store-capabilities.js';
+import { StorageError } from '../storage.errors.js';
+import { ObjectCleaner } from './object-cleaner.js';
+import { ObjectCompletion } from './object-completion.js';
+import { ObjectProof } from './object-proof.js';
+import type { ObjectPlace, UploadAttempt } from './upload-attempt.js';
+
+export interface UploadedObject {
+  /** Bytes read from the source, all of them proven to be in the object. */
+  size: number;
+  /** Null where the store gives none. */
+  etag: string | null;
+}
+
+/** Ends an upload for good: either the whole object is there, proven, or nothing of the upload is. */
+@Injectable()
+export class UploadOutcome {
+  constructor(
+    private readonly proof: ObjectProof,
+    private readonly completion: ObjectCompletion,
+    private readonly cleaner: ObjectCleaner,
+    private readonly capabilities: StoreCapabilities,
+  ) {}
+
+  /** Sends Complete. An error of it settles nothing yet: the attempt keeps it for `settleFailure`. */
+  async complete(attempt: UploadAttempt, parts: UploadParts): Promise<void> {
+    const { upload, target } = attempt;
+    if (upload === undefined) throw new Error('no upload was begun');
+    await target.hooks?.beforeObject?.(attempt.bytes);
+    attempt.signal.throwIfAborted();
+    attempt.completion = { parts };
+    try {
+      await this.completion.complete(upload, parts, attempt.isCompleteConditional);
+    } catch (error) {
+      attempt.completion.error = error;
+      throw error;
+    }
+  }
+
+  /**
+   * Says whether the object is there with this token and size, and readable at both ends.
+   *
+   * @throws StorageError UPLOAD_FAILED after the object, if it is ours, was removed
+   */
+  async prove(attempt: UploadAttempt): Promise<UploadedObject> {
+    const { bytes: size, completion, upload, target, place } = attempt;
+    if (attempt.isFenced) throw attempt.firstError;
+    let found = await this.proof.findOwn(place, target.token);
+    if (found === undefined && completion !== undefined && upload !== undefined) {
+      // The SDK takes some errors with status 200 for success: this Complete was none.
+      if (await this.settleComplete(attempt, undefined)) found = await this.proof.findOwn(place, target.token);
+    }
+    if (found?.size === size && (await this.proof.isReadable(place, size))) return { size, etag: found.etag };
+    if (found !== undefined) {
+      await this.cleaner.removeObject(place);
+      target.hooks?.onDiscarded?.();
+    }
+    throw new StorageError(
+      'UPLOAD_FAILED',
+      `upload of ${place.bucket}/${place.key} failed: ${size} bytes were sent, and the store shows ${found === undefined ? 'no such object' : `${found.size} bytes, or cannot read them`}`,
+    );
+  }
+
+  /** Returns when the object turned out to be whole after all; throws the first error after the clean-up. */
+  async settleFailure(attempt: UploadAttempt): Promise<void> {
+    const { firstError } = attempt;
+    if (attempt.isFenced) throw firstError;
+    if (attempt.completion !== undefined) {
+      if (await this.settleComplete(attempt, attempt.completion.error)) return;
+    } else if (attempt.upload !== undefined) {
+      await this.discardParts(attempt);
+    } else if (attempt.put !== 'unsent' && (await this.settlePut(attempt))) {
+      return;
+    }
+    throw firstError;
+  }
+
+  /**
+   * Takes up an upload whose owner died after it sent Complete, by the store's own list of its parts, or after it sent
+   * the one PUT (`uploadId` null).
+   *
+   * @param owner what the tokens of the file's tries begin with: tries that only looked here do not count
+   * @returns the object when it is whole; undefined when the store has neither a whole object nor the parts of one
+   * @throws StorageError UPLOAD_OUTCOME_UNKNOWN
+   */
+  async takeUpComplete(
+    { uploadId, ...place }: ObjectPlace & { uploadId: string | null },
+    owner: string,
+    size: number,
+  ): Promise<UploadedObject | undefined> {
+    let found = await this.proof.findOwn(place, owner);
+    if (found?.size !== size && uploadId !== null) {
+      const upload = { ...place, uploadId };
+      const parts = await this.proof.listParts(upload);
+      const isConditional = (await this.capabilities.profile()).conditionalComplete.value === 'honoured';
+      if (parts.length > 0 && (await this.completion.settle(upload, parts, { owner, size, isConditional }))) {
+        found = await this.proof.findOwn(place, owner);
+      }
+    }
+    if (found?.size === size && (await this.proof.isReadable(place, size))) return { size, etag: found.etag };
+    if (found !== undefined) await this.cleaner.removeObject(place);
+    return undefined;
+  }
+
+  /** True when the object is there after all; false when the store refused to make it, and its parts were discarded. */
+  private async settleComplete(attempt: UploadAttempt, error: unknown): Promise<boolean> {
+    const { upload, completion, bytes: size, isCompleteConditional: isConditional } = attempt;
+    if (upload === undefined || completion === undefined) throw new Error('no Complete was sent');
+    const expected = { owner: attempt.target.token, size, isConditional };
+    if (await this.completion.settle(upload, completion.parts, expected, error)) return true;
+    await this.discardParts(attempt);
+    return false;
+  }
+
+  private async discardParts({ upload, target }: UploadAttempt): Promise<void> {
+    if (upload !== undefined && (await this.cleaner.discardParts(upload))) target.hooks?.onDiscarded?.();
+  }
+
+  /** One PUT has no upload id: only the token tells whether it arrived in spite of the error. */
+  private async settlePut({ target, place, bytes, put }: UploadAttempt): Promise<boolean> {
+    try {
+      const found = await this.proof.findOwn(place, target.token);
+      if (found?.size === bytes && target.signal?.aborted !== true) return true;
+      if (found !== undefined) await this.cleaner.removeObject(place);
+      // A request that got no answer may land yet: the row keeps what the next owner needs to look again.
+      if (found !== undefined || put !== 'unclear') target.hooks?.onDiscarded?.();
+    } catch (error) {
+      this.cleaner.warn('settling the PUT of', place, error); // The first error counts; whether the object is there stays open.
+    }
+    return false;
+  }
+}
+
+type UploadParts = NonNullable<UploadAttempt['completion']>['parts'];
