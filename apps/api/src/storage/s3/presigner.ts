@@ -1,9 +1,8 @@
-import { GetObjectCommand } from '@aws-sdk/client-s3';
-import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { Injectable } from '@nestjs/common';
 import { create as createContentDisposition } from 'content-disposition';
 import { StorageError } from '../storage.errors.js';
 import { MAX_URL_EXPIRY_SECONDS } from '../storage.options.js';
+import { GetUrlSigner } from './get-url-signer.js';
 import { S3Clients } from './s3-clients.js';
 
 export interface PresignGet {
@@ -23,29 +22,33 @@ export interface PresignedUrl {
   expiresAt: Date;
 }
 
-/** Signs GET requests by hand of the SDK: no request is made, the URL is computed from the keys. */
+/** Signs GET requests: no request is made, the URL is computed from the keys. */
 @Injectable()
 export class Presigner {
-  constructor(private readonly clients: S3Clients) {}
+  private readonly signer: GetUrlSigner;
+
+  constructor(clients: S3Clients) {
+    this.signer = new GetUrlSigner(clients.signing);
+  }
 
   /** @throws StorageError INVALID_EXPIRY */
   async presignGet({ bucket, key, expiresIn, disposition, contentType }: PresignGet): Promise<PresignedUrl> {
     if (!Number.isInteger(expiresIn) || expiresIn < 1 || expiresIn > MAX_URL_EXPIRY_SECONDS) {
       throw new StorageError('INVALID_EXPIRY', `expiresIn must be 1 to ${MAX_URL_EXPIRY_SECONDS} whole seconds`);
     }
-    // The SDK signs whatever it is given, the credentials' own end included: read both at one moment.
     const signingDate = new Date();
-    const { expiration } = await this.clients.signing.config.credentials();
-    const command = new GetObjectCommand({
-      Bucket: bucket,
-      Key: key,
-      ...(disposition !== undefined
-        ? { ResponseContentDisposition: createContentDisposition(disposition.filename, { type: disposition.type }) }
-        : {}),
-      ...(contentType !== undefined ? { ResponseContentType: contentType } : {}),
+    const contentDisposition =
+      disposition && createContentDisposition(disposition.filename, { type: disposition.type });
+    const { url, credentialsExpiration } = await this.signer.sign({
+      bucket,
+      key,
+      expiresIn,
+      signingDate,
+      contentDisposition,
+      contentType,
     });
-    const url = await getSignedUrl(this.clients.signing, command, { expiresIn, signingDate });
+    // The URL ends with the credentials that signed it, whatever it says itself.
     const end = signingDate.getTime() + expiresIn * 1_000;
-    return { url, expiresAt: new Date(Math.min(end, expiration?.getTime() ?? end)) };
+    return { url, expiresAt: new Date(Math.min(end, credentialsExpiration?.getTime() ?? end)) };
   }
 }
