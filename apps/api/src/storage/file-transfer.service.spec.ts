@@ -163,7 +163,7 @@ describe('createAndTransfer', () => {
       { sourceUrl: await serveFile(content), workspaceId, path: newPath(), type: 'recording-video' },
       { onProgress: (progress) => seen.push(progress) },
     );
-    expect(seen.at(-1)).toEqual({ bytes: content.length, totalBytes: content.length });
+    expect(seen.at(-1)).toMatchObject({ bytes: content.length, totalBytes: content.length });
     expect(seen.every(({ bytes }, index) => index === 0 || bytes > (seen[index - 1]?.bytes ?? 0))).toBe(true);
   });
 

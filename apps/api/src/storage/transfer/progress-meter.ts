@@ -17,6 +17,7 @@ export interface TransferProgress {
 export class ProgressMeter {
   bytes = 0;
   totalBytes: number | null = null;
+  private toldBytes = -1;
   private readonly samples: { at: number; bytes: number }[];
 
   constructor(private readonly now: () => number = performance.now.bind(performance)) {
@@ -38,6 +39,13 @@ export class ProgressMeter {
   restart(): void {
     this.bytes = 0;
     this.samples.splice(0, this.samples.length, { at: this.now(), bytes: 0 });
+  }
+
+  /** False when these very bytes were told already. */
+  isNews(): boolean {
+    const isNews = this.bytes !== this.toldBytes;
+    this.toldBytes = this.bytes;
+    return isNews;
   }
 
   read(): TransferProgress {

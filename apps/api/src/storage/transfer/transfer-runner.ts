@@ -152,7 +152,7 @@ export class TransferRunner {
   /** A listener that throws is the caller's fault, and no reason to lose the file. */
   private tell(job: TransferJob, meter: ProgressMeter): void {
     try {
-      job.onProgress?.(meter.read());
+      if (meter.isNews()) job.onProgress?.(meter.read());
     } catch (error) {
       this.logger.warn({ err: error }, 'onProgress threw');
     }
