@@ -20,20 +20,15 @@ const PASSING_NAMES = new Set([
 ]);
 /** Answers of a server that let go of the request, which may go on behind it. */
 const UNCLEAR_STATUSES = new Set([500, 502, 504]);
-/** What sockets and resolvers say while a server or the way to it is away; certificates and arguments say other things. */
-const NETWORK_CODES = new Set([
-  'ECONNABORTED',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EAI_AGAIN',
-  'EHOSTDOWN',
-  'EHOSTUNREACH',
-  'ENETDOWN',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EPIPE',
-  'ETIMEDOUT',
+/** What no second try mends: keys that are not to be had, arguments, certificates. */
+const FINAL_NAMES = new Set([
+  'AbortError',
+  'CredentialsProviderError',
+  'TokenProviderError',
+  'TypeError',
+  'RangeError',
 ]);
+const FINAL_CODE = /^(ERR_INVALID|ERR_TLS|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO)/;
 
 interface SdkError {
   name: string;
@@ -95,9 +90,9 @@ export function isUnclear(error: unknown): boolean {
 /** The same call may go well in a moment: the store was busy, away, or cut off. */
 export function isTransient(error: unknown): boolean {
   const cause = causeOf(error);
+  const { name = '', code } = asSdkError(cause) ?? { name: 'TypeError' };
   if (statusOf(cause) !== undefined) return !isRefusal(cause);
-  const { name, code } = asSdkError(cause) ?? {};
-  return name === 'TimeoutError' || NETWORK_CODES.has(String(code)) || String(code).startsWith('HPE_');
+  return !FINAL_NAMES.has(name) && !FINAL_CODE.test(String(code));
 }
 
 function causeOf(error: unknown): unknown {
