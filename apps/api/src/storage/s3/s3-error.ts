@@ -90,9 +90,9 @@ export function isUnclear(error: unknown): boolean {
 /** The same call may go well in a moment: the store was busy, away, or cut off. */
 export function isTransient(error: unknown): boolean {
   const cause = causeOf(error);
-  const { name = '', code } = asSdkError(cause) ?? { name: 'TypeError' };
   if (statusOf(cause) !== undefined) return !isRefusal(cause);
-  return !FINAL_NAMES.has(name) && !FINAL_CODE.test(String(code));
+  const sdkError = asSdkError(cause);
+  return sdkError !== undefined && !FINAL_NAMES.has(sdkError.name) && !FINAL_CODE.test(String(sdkError.code));
 }
 
 function causeOf(error: unknown): unknown {

@@ -382,6 +382,21 @@ describe('a store', () => {
     expect([seen('complete'), seen('abort')]).toEqual([1, 0]);
   });
 
+  it.each([
+    ['once', 1],
+    ['always', 99],
+  ])('whose answer to Create is lost %s is left with no upload that nobody knows', async (_what, times) => {
+    let lost = times;
+    way.swallow = (request) => kindOf(request) === 'create' && lost-- > 0;
+    const theirs = `objects/${randomUUID()}`;
+    await storage.beginUpload(theirs);
+    const { key, written } = write(streamOf(content));
+    if (times === 1) await written;
+    else await expect(written).rejects.toMatchObject({ code: 'STORE_UNREACHABLE' });
+    expect(await leftAt(key)).toEqual({ objects: times === 1 ? 1 : 0, uploads: 0 });
+    expect(await leftAt(theirs)).toEqual({ objects: 0, uploads: 1 });
+  });
+
   it('whose answer to a PUT is lost is not taken for one that has an object of others', async () => {
     let lost = 3;
     way.swallow = (request) => kindOf(request) === 'put' && lost-- > 0;

@@ -84,6 +84,8 @@ export class UploadOutcome {
       if (await this.settleComplete(attempt, attempt.completion.error)) return;
     } else if (attempt.upload !== undefined) {
       await this.discardParts(attempt);
+    } else if (attempt.isCreateUnclear) {
+      await this.cleaner.discardUnanswered(attempt.place, attempt.createdAt);
     } else if (attempt.put !== 'unsent' && (await this.settlePut(attempt))) {
       return;
     }
