@@ -5,9 +5,8 @@ import { STORAGE_OPTIONS, type StorageOptions, type StoreOptions } from '../stor
 const CONNECTION_TIMEOUT_MS = 5_000;
 /** Complete stitches up to 10,000 parts and may take minutes (S3 API reference). In time limits of other calls. */
 const COMPLETION_TIMEOUTS = 5;
-/** The SDK's tries of a part: one more at once, for a kept connection that the store closed, or a clock that is off. */
-const PART_ATTEMPTS = 2;
-const CONTROL_ATTEMPTS = 4;
+/** The SDK's tries of a call: one more at once, for a kept connection that the store closed, or a clock that is off. */
+const SDK_ATTEMPTS = 2;
 
 /**
  * The clients of the store. Parts have connections of their own, so that a HEAD, an Abort or a signature never waits
@@ -31,14 +30,14 @@ export class S3Clients implements OnApplicationShutdown {
       socketTimeout: store.answerTimeoutMs,
       // Uploads bound themselves. The wait for a free socket would count as CONNECTION_TIMEOUT_MS and fail the part.
       maxSockets: Number.POSITIVE_INFINITY,
-      maxAttempts: PART_ATTEMPTS,
+      maxAttempts: SDK_ATTEMPTS,
     });
     // The slowest known of these calls, a Delete of 1,000 segments on Swift, takes seconds.
     this.control = createClient(store, store.endpoint, {
       requestTimeout: store.answerTimeoutMs,
       socketTimeout: store.answerTimeoutMs,
       maxSockets: 50,
-      maxAttempts: CONTROL_ATTEMPTS,
+      maxAttempts: SDK_ATTEMPTS,
     });
     this.completion = createClient(store, store.endpoint, {
       requestTimeout: store.answerTimeoutMs * COMPLETION_TIMEOUTS,
