@@ -53,4 +53,9 @@ describe('behaviours', () => {
       await CHECKS[name](new Probe(source, name));
     },
   );
+
+  const bodies = Object.keys({ ...CUT_CHECKS, ...LENGTH_CHECKS, ...STALL_CHECKS }) as BehaviourName[];
+  it.each(bodies)('%s does the same over TLS', async (name) => {
+    await CHECKS[name](new Probe(source, name, {}, 'https'));
+  });
 });

@@ -61,13 +61,18 @@ describe('the command', () => {
   });
 });
 
+/** Tables without the padding that a formatter adds. */
+function unpadded(markdown: string): string {
+  return markdown.replaceAll(/ {2,}/g, ' ').replaceAll(/-{3,}/g, '---');
+}
+
 describe('the README', () => {
   it('has the table of behaviours, as `node dist/main.js --table` prints it', async () => {
-    expect(await readFile(README, 'utf8')).toContain(behaviourTable());
+    expect(unpadded(await readFile(README, 'utf8'))).toContain(unpadded(behaviourTable()));
   });
 
   it('has every parameter with what it does', async () => {
-    const text = await readFile(README, 'utf8');
+    const text = unpadded(await readFile(README, 'utf8'));
     for (const [name, does] of Object.entries(PARAMETERS)) expect(text).toContain(`| ${name} | ${does} |`);
   });
 });

@@ -127,7 +127,7 @@ export const REDIRECTS = {
 
 function hopsThenFile(status: number) {
   return {
-    title: `redirects by ${status}, so many hops, then serves the file`,
+    title: `redirects by ${status} for some hops, then serves the file`,
     example: { hops: 1 },
     handle: (exchange: Exchange, { hops }: { hops: number }) =>
       hopOf(exchange) >= hops ? serveHonestly(exchange) : redirect(exchange, nextHop(exchange).href, status),

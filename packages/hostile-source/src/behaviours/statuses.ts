@@ -29,7 +29,7 @@ export const STATUSES = {
   'status-500-once': behaviour(firstTimes(500)),
   'status-503-twice': behaviour(firstTimes(503, 2)),
   'retry-after-seconds': behaviour({
-    title: 'answers 429 with Retry-After in seconds, so many times, then sends the file',
+    title: 'answers 429 with Retry-After in seconds to the first requests, then sends the file',
     example: { times: 2, retryAfterSeconds: 1 },
     handle: (exchange, { times, retryAfterSeconds }) =>
       exchange.attempt > times
@@ -37,7 +37,7 @@ export const STATUSES = {
         : sendText(exchange, 429, { 'Retry-After': String(retryAfterSeconds) }),
   }),
   'retry-after-date': behaviour({
-    title: 'answers 429 with Retry-After as a date, so many times, then sends the file',
+    title: 'answers 429 with Retry-After as a date to the first requests, then sends the file',
     example: { times: 2, retryAfterSeconds: 1 },
     handle: (exchange, { times, retryAfterSeconds }) => {
       const date = new Date(Date.now() + retryAfterSeconds * 1000).toUTCString();
@@ -45,7 +45,7 @@ export const STATUSES = {
     },
   }),
   'retry-after-absurd': behaviour({
-    title: 'answers 503 with a Retry-After of many years, once, then sends the file',
+    title: 'answers 503 with a Retry-After of many years to the first request, then sends the file',
     example: { times: 1, retryAfterSeconds: 999_999_999 },
     handle: (exchange, { times, retryAfterSeconds }) =>
       exchange.attempt > times
@@ -53,7 +53,7 @@ export const STATUSES = {
         : sendText(exchange, 503, { 'Retry-After': String(retryAfterSeconds) }),
   }),
   'retry-after-malformed': behaviour({
-    title: 'answers 503 with a Retry-After that is neither number nor date, once, then sends the file',
+    title: 'answers 503 with a Retry-After that is neither number nor date to the first request, then sends the file',
     example: { times: 1 },
     handle: (exchange, { times }) =>
       exchange.attempt > times ? serveHonestly(exchange) : sendText(exchange, 503, { 'Retry-After': 'soon' }),
@@ -133,7 +133,7 @@ function forEver(status: number) {
 
 function firstTimes(status: number, times = 1) {
   return {
-    title: `answers ${status}, so many times, then sends the file`,
+    title: `answers ${status} to the first requests, then sends the file`,
     example: { times },
     handle: (exchange: Exchange, values: { times: number }) =>
       exchange.attempt > values.times ? serveHonestly(exchange) : sendText(exchange, status),
