@@ -250,6 +250,7 @@ export class RemoteSource implements ByteSource {
     this.ended.signal.throwIfAborted();
     if (count < wanted) this.handleEarlyEnd(body, slice);
     if (slice.position === this.windows.length) await this.proveEnd(lane, body);
+    if (body.position === body.end) await endAnswer(body);
     if (count < wanted || body.position === body.end) lane.body = undefined;
   }
 
@@ -547,6 +548,13 @@ function remedyOf(error: unknown): SourceFault['remedy'] {
 function dropBody(lane: Lane): void {
   lane.body?.stream.destroy(new Error('no longer read'));
   lane.body = undefined;
+}
+
+/** Reads on to the end of an answer whose bytes are all here, so that its connection is free for the next. */
+async function endAnswer({ stream }: OpenBody): Promise<void> {
+  // What breaks off behind the last byte costs the connection, and nothing else.
+  const hasEnded = await stream.hasEnded().catch(() => false);
+  if (!hasEnded) stream.destroy(new Error('more than was asked for'));
 }
 
 function closeLane(lane: Lane): void {
