@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type CompletedPart, CompleteMultipartUploadCommand } from '@aws-sdk/client-s3';
 import { Inject, Injectable } from '@nestjs/common';
 import { S3Clients } from '../s3/s3-clients.js';
-import { isRefusal, isTaken, toStoreError } from '../s3/s3-error.js';
+import { isRefusal, isTaken, isUploadGone, toStoreError } from '../s3/s3-error.js';
 import { StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { ObjectCleaner } from './object-cleaner.js';
@@ -66,12 +66,15 @@ export class ObjectCompletion {
     // Of the Complete alone: a HEAD that is refused says nothing of it.
     let completeError = firstError;
     let lastError = firstError;
+    const isMadePossible = !isRefusal(firstError);
     for (const wait of SETTLE_WAITS) {
       await sleep(wait * this.options.store.retryDelayMs);
       try {
         const found = await this.proof.find(upload);
         if (found?.size === expected.size && isOwn(found, expected.owner)) return true;
         const isWorthAnotherTry = isTaken(completeError) && (await this.cleaner.freeKey(upload, expected.owner));
+        // The upload may be gone because the first Complete made an object of it, which does not show yet.
+        if (isMadePossible && isUploadGone(completeError)) continue;
         if (isRefusal(completeError) && !isWorthAnotherTry) return false;
         if (wait === 0 && !isWorthAnotherTry) continue;
         completeError = undefined;

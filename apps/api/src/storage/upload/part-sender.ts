@@ -53,7 +53,7 @@ export class PartSender {
         // Not cut off by a cancel: an upload that the store began but whose id nobody read must be looked for.
         const { UploadId, $metadata } = await this.clients.control.send(create);
         attempt.uploadId = UploadId || undefined;
-        attempt.isCreateUnclear ||= ($metadata.attempts ?? 1) > 1;
+        attempt.isCreateUnclear ||= !UploadId || ($metadata.attempts ?? 1) > 1;
       } catch (error) {
         attempt.isCreateUnclear ||= isUnclear(error) || attemptsOf(error) > 1;
         throw error;
