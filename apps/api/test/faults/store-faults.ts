@@ -389,6 +389,15 @@ export const STORE_FAULTS: readonly StoreFault[] = [
   }),
   large('complete-answer-lost-then-gone', 'first CompleteMultipartUpload', 'DONE', LOOKED),
   large(
+    'complete-answer-lost-then-gone',
+    'first CompleteMultipartUpload',
+    'UPLOAD_OUTCOME_UNKNOWN',
+    'that the upload is gone does not say that there is no object',
+    {
+      beside: [{ fault: 'head-without-metadata', calls: 'every HeadObject' }],
+    },
+  ),
+  large(
     'complete-carried-out-late',
     'first CompleteMultipartUpload',
     'DONE',
