@@ -6,11 +6,16 @@ import { createTestDatabase, type TestDatabase } from '../support/test-database.
 import { startTestStorage, type TestStorage } from '../support/test-storage.js';
 import { startTestStore, type TestStore } from '../support/test-store.js';
 
+/** Files of this type have somebody who hands out fresh links. */
+export const TYPE_WITH_FRESH_LINKS = 'recording-with-fresh-links';
+
 /**
  * What one transfer at a time is played on: a source, a database and a way to the store of its own, so that sockets
  * and left-overs that are seen here are those of this transfer.
  */
 export class FaultStage {
+  /** Of the transfer under way: where its fresh links come from. */
+  sourceUrl = '';
   private readonly storages = new Map<string, Promise<TestStorage>>();
 
   private constructor(
@@ -46,15 +51,21 @@ export class FaultStage {
   /** With one slot: a transfer that kept it would hold up every later one. Begun once for each set of variables. */
   async storage(variables: Readonly<Record<string, string>>): Promise<TestStorage> {
     const name = JSON.stringify(variables);
-    const begun =
-      this.storages.get(name) ??
-      startTestStorage(
-        { ...LIMITS, ...variables, S3_ENDPOINT: this.way.endpoint },
-        { ...this.database, drop: async () => {} },
-        { ...this.store, stop: async () => {} },
-      );
+    const begun = this.storages.get(name) ?? this.begin(variables);
     this.storages.set(name, begun);
     return await begun;
+  }
+
+  private async begin(variables: Readonly<Record<string, string>>): Promise<TestStorage> {
+    const storage = await startTestStorage(
+      { ...LIMITS, ...variables, S3_ENDPOINT: this.way.endpoint },
+      { ...this.database, drop: async () => {} },
+      { ...this.store, stop: async () => {} },
+    );
+    storage.transfers.refreshSourcesOf(TYPE_WITH_FRESH_LINKS, async () => ({
+      sourceUrl: `${this.sourceUrl}&token=${randomUUID()}`,
+    }));
+    return storage;
   }
 
   async close(): Promise<void> {

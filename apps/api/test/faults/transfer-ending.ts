@@ -47,6 +47,7 @@ export async function playTransfer(stage: FaultStage, transfer: PlayedTransfer):
   const storage = await stage.storage(transfer.variables);
   const path = stage.newPath();
   const { workspaceId } = stage;
+  stage.sourceUrl = transfer.request.sourceUrl;
   const firstCall = stage.way.calls.length;
   const told = await storage.transfers
     .createAndTransfer({ workspaceId, path, type: 'recording-video', ...transfer.request })

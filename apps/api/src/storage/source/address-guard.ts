@@ -22,9 +22,15 @@ export type { Resolve } from './host-lookup.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
+/** What undici asks a connection with. */
+export interface DialOptions extends buildConnector.Options {
+  /** Ends the socket, in the middle of its handshake too. */
+  readonly signal?: AbortSignal;
+}
+
 /** Opens a socket to one of the addresses, all judged already. Tests give one that records and never dials. */
 export type Dial = (
-  options: buildConnector.Options,
+  options: DialOptions,
   addresses: readonly string[],
   callback: buildConnector.Callback,
 ) => void;
@@ -84,7 +90,7 @@ export class AddressGuard {
   }
 
   /** undici's `connect`: judges, then dials. Bound, so that it can be handed over as it is. */
-  readonly connect: buildConnector.connector = (options, callback) => {
+  readonly connect = (options: DialOptions, callback: buildConnector.Callback): void => {
     this.judge(options).then(
       (addresses) => this.dial(options, addresses, callback),
       (error: Error) => {
@@ -127,7 +133,12 @@ export const dialJudged: Dial = (options, addresses, callback) => {
     if (lookupOptions.all) done(null, judged);
     else done(null, judged[0]?.address ?? '', judged[0]?.family);
   };
-  const connector = buildConnector({ lookup: lookupJudged, timeout: CONNECT_TIMEOUT_MS, allowH2: false });
+  const connector = buildConnector({
+    lookup: lookupJudged,
+    timeout: CONNECT_TIMEOUT_MS,
+    allowH2: false,
+    ...(options.signal !== undefined ? { signal: options.signal } : {}),
+  });
   connector(options, (...[error, socket]: buildConnector.CallbackArgs) => {
     if (error !== null) return callback(error, null);
     if (!addresses.some((address) => isSameAddress(socket, address))) {

@@ -80,6 +80,9 @@ export class RemoteSource implements ByteSource {
   private resolved: SourceTarget | undefined;
   private facts: FileFacts | undefined;
   private freshLinks = 0;
+  private restarts = 0;
+  /** Of the first version that was seen: nobody has made room for more. */
+  private roomBytes: number | null | undefined;
   private isWithoutRanges = false;
   private isVerified = true;
   private received = 0;
@@ -248,7 +251,7 @@ export class RemoteSource implements ByteSource {
     const count = await body.stream.fill(target, (bytes) => this.advance(lane, body, slice, bytes));
     await bandwidth.spend(count);
     this.ended.signal.throwIfAborted();
-    if (count < wanted) this.handleEarlyEnd(body, slice);
+    if (count < wanted) this.handleEarlyEnd(lane, body, slice);
     if (slice.position === this.windows.length) await this.proveEnd(lane, body);
     if (body.position === body.end) await endAnswer(body);
     if (count < wanted || body.position === body.end) lane.body = undefined;
@@ -264,7 +267,7 @@ export class RemoteSource implements ByteSource {
   }
 
   /** A body ended where HTTP says that it ends, before the slice did. */
-  private handleEarlyEnd(body: OpenBody, slice: Slice): void {
+  private handleEarlyEnd(lane: Lane, body: OpenBody, slice: Slice): void {
     const { length } = this.windows;
     if (body.end !== null || (length !== null && slice.position !== length)) {
       throw new SourceFault('SOURCE_TRUNCATED', 'source ended its answer before the end of the file', 'retry');
@@ -273,7 +276,10 @@ export class RemoteSource implements ByteSource {
       const message = 'source ended without a byte and did not announce an empty file';
       throw new SourceFault('SOURCE_EMPTY', message, 'final');
     }
-    if (body.framing === 'close') this.isVerified = false;
+    if (body.framing === 'close') {
+      if (lane.client.isBroken) throw new SourceFault('SOURCE_TRUNCATED', 'source broke the connection off', 'retry');
+      this.isVerified = false;
+    }
     this.windows.endAt(slice);
   }
 
@@ -350,6 +356,7 @@ export class RemoteSource implements ByteSource {
     const facts = readFileFacts(answer.headers, length);
     const isSame = this.facts !== undefined && compareFacts(this.facts, facts) === 'same';
     if (!isSame) {
+      if (this.facts !== undefined) this.judgeChange(this.facts, facts);
       if (this.facts !== undefined) this.restart(slice);
       this.judgeFile(facts, framing);
       this.facts = facts;
@@ -406,9 +413,20 @@ export class RemoteSource implements ByteSource {
         'source gave neither Content-Length nor chunks, so the end of its file cannot be told from a broken connection';
       throw new SourceFault('SOURCE_LENGTH_UNPROVEN', message, 'final');
     }
+    if (this.roomBytes === undefined) this.roomBytes = length;
+    if (this.roomBytes !== null && (length === null || length > this.roomBytes)) {
+      throw new SourceFault('SOURCE_CHANGED', 'source changed while it was read, and is longer now', 'final');
+    }
     if (length === null) return;
     if (length > this.maxBytes) throw this.tooLarge(length);
     this.judgeLength(length);
+  }
+
+  /** A web page in place of what was being read is what a link gives whose session has ended. */
+  private judgeChange(before: FileFacts, now: FileFacts): void {
+    if (before.isWebPage || !now.isWebPage) return;
+    const message = 'source sent a web page, perhaps a login page, in the middle of the file';
+    throw new SourceFault('SOURCE_TYPE_MISMATCH', message, 'fresh-url');
   }
 
   private judgeLength(bytes: number): void {
@@ -484,13 +502,14 @@ export class RemoteSource implements ByteSource {
   }
 
   /**
-   * Begins anew, as long as nothing of the file was handed out.
+   * Begins anew, as long as nothing of the file was handed out, and not for ever.
    *
    * @throws SourceFault SOURCE_CHANGED, or `fault`, when something was
    */
   private restart(slice: Slice | undefined, fault?: StorageError): void {
-    const isRestarted = slice !== undefined && this.lanes.size === 1 && this.windows.restart(slice);
-    if (isRestarted) {
+    const isAllowed = this.lanes.size === 1 && this.restarts < this.parts.options.maxRetries;
+    if (slice !== undefined && isAllowed && this.windows.restart(slice)) {
+      this.restarts += 1;
       this.facts = undefined;
       return;
     }

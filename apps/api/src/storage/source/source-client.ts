@@ -1,4 +1,4 @@
-import { Agent, type Dispatcher, errors } from 'undici';
+import { Agent, type buildConnector, type Dispatcher, errors } from 'undici';
 import { StorageError } from '../storage.errors.js';
 import type { SourceOptions } from '../storage.options.js';
 import type { AddressGuard } from './address-guard.js';
@@ -40,6 +40,8 @@ export interface SourceAnswer {
 /** One connection to a source at a time; each hop is parsed and judged like the first. */
 export class SourceClient {
   private readonly agent: Agent;
+  private readonly closing = new AbortController();
+  private isSocketBroken = false;
   private dropped = Promise.withResolvers<void>();
   private isSurplus = false;
 
@@ -50,7 +52,16 @@ export class SourceClient {
     // Its sockets, and what they say after a body, belong to this file alone. Time limits are kept elsewhere: undici's
     // begin anew with each informational answer, and a flood of those would never end.
     this.agent = new Agent({
-      connect: guard.connect,
+      connect: (options, callback) => {
+        guard.connect({ ...options, signal: this.closing.signal }, (...[error, socket]: buildConnector.CallbackArgs) => {
+          if (error !== null) return callback(error, null);
+          this.isSocketBroken = false;
+          socket.once('error', () => {
+            this.isSocketBroken = true;
+          });
+          callback(null, socket);
+        });
+      },
       headersTimeout: 0,
       bodyTimeout: 0,
       allowH2: false,
@@ -107,8 +118,17 @@ export class SourceClient {
     return this.isSurplus;
   }
 
-  /** Closes its connection at once, also in the middle of a body. */
+  /**
+   * Whether the connection was reset. undici takes that for the end of a body that only the close of its connection
+   * ends (lib/dispatcher/client-h1.js, onHttpSocketError).
+   */
+  get isBroken(): boolean {
+    return this.isSocketBroken;
+  }
+
+  /** Closes its connection at once, also in the middle of a handshake or of a body. */
   close(): void {
+    this.closing.abort(new Error('no longer used'));
     this.agent.destroy().catch(() => {}); // Closing twice rejects, and there is nothing left to do.
   }
 
@@ -202,7 +222,7 @@ function toSourceFault(error: Error & { code?: unknown }, isAnswered: boolean): 
   if (error instanceof errors.HeadersOverflowError) {
     return new SourceFault('SOURCE_PROTOCOL', 'source sent more headers than are allowed', 'final', options);
   }
-  if (error instanceof errors.HTTPParserError) {
+  if (error instanceof errors.HTTPParserError || (!isAnswered && isOddAnswer(error))) {
     // In the middle of a body it is a chunk that was cut; before one it is not HTTP.
     return new SourceFault(
       'SOURCE_PROTOCOL',
@@ -219,6 +239,12 @@ function toSourceFault(error: Error & { code?: unknown }, isAnswered: boolean): 
     error.code === 'ENOTFOUND' || String(error.code).startsWith('ERR_TLS') || isCertificateError(error);
   const message = 'source cannot be reached, or gave no answer';
   return new SourceFault('SOURCE_UNREACHABLE', message, isHopeless ? 'final' : 'retry', options);
+}
+
+/** A Content-Length beside other marks of the end, 100 Continue or 101 that nobody asked for. */
+function isOddAnswer(error: Error): boolean {
+  if (error instanceof errors.ResponseContentLengthMismatchError) return true;
+  return error instanceof errors.SocketError && ['bad response', 'bad upgrade'].includes(error.message);
 }
 
 /** OpenSSL's verdicts on a certificate (Node's documentation, "X509 certificate error codes"). */
