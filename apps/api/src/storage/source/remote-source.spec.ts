@@ -35,6 +35,7 @@ interface Reading {
 
 /** Reads a file to its end as an upload does, and says what the server saw of it. */
 async function read({ behaviour = 'honest-etag', parameters = {}, bufferBytes = 64 * 1024, ...reading }: Reading) {
+  await hostile.connectionsClosed();
   const url = reading.url ?? hostile.urlOf(behaviour, { ...FILE, ...parameters });
   const before = hostile.requests.length;
   const source = testSourceOptions({ maxBytes: 1024 * MiB, retryDelayMs: 1, ...reading.options });
