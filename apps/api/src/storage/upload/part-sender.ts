@@ -83,9 +83,9 @@ export class PartSender {
       const part = { Bucket, Key, UploadId: attempt.uploadId, PartNumber: number, Body: body, ...input };
       const command = new UploadPartCommand(part);
       setPayloadHash(command, payloadHash);
-      const { ETag } = await this.clients.parts.send(command, limitsOf(attempt, body));
+      // AWS wants a part named with the checksum that it gave back; Swift, which gives none, refuses the name for it.
+      const { ETag, ChecksumCRC32 } = await this.clients.parts.send(command, limitsOf(attempt, body));
       if (!ETag) throw new StorageError('UPLOAD_FAILED', `the store took part ${number} and gave it no ETag`);
-      const { ChecksumCRC32 } = input;
       return { PartNumber: number, ETag, ...(ChecksumCRC32 !== undefined ? { ChecksumCRC32 } : {}) };
     };
     try {
