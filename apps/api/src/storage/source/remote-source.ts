@@ -479,7 +479,8 @@ export class RemoteSource implements ByteSource {
       this.target = { url, headers };
       return true;
     } catch (cause) {
-      throw new SourceFault(fault.code, `${fault.message}, and no fresh link was to be had`, 'final', { cause });
+      const message = `${fault.message}, and no fresh link was to be had`;
+      throw new SourceFault(fault.code, message, 'final', { cause, isRetryable: true });
     }
   }
 
@@ -496,7 +497,7 @@ export class RemoteSource implements ByteSource {
     }
     if (fault === undefined) throw new SourceFault('SOURCE_CHANGED', 'source changed while it was read', 'final');
     const message = `${fault.message}, and it names no version of the file by which the rest could be asked for`;
-    throw new SourceFault(fault.code, message, 'final', { cause: fault });
+    throw new SourceFault(fault.code, message, 'final', { cause: fault, isRetryable: fault.isRetryable });
   }
 
   // Watch
