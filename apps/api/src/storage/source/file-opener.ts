@@ -200,6 +200,6 @@ export class FileOpener {
     }
     if (fault === undefined) throw new SourceFault('SOURCE_CHANGED', 'source changed while it was read', 'final');
     const message = `${fault.message}, and it names no version of the file by which the rest could be asked for`;
-    throw new SourceFault(fault.code, message, 'final', { cause: fault });
+    throw new SourceFault(fault.code, message, 'final', { cause: fault, isRetryable: fault.isRetryable });
   }
 }

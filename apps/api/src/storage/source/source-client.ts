@@ -218,7 +218,8 @@ function toSourceFault(error: Error & { code?: unknown }, isAnswered: boolean): 
   const isHopeless =
     error.code === 'ENOTFOUND' || String(error.code).startsWith('ERR_TLS') || isCertificateError(error);
   const message = 'source cannot be reached, or gave no answer';
-  return new SourceFault('SOURCE_UNREACHABLE', message, isHopeless ? 'final' : 'retry', options);
+  if (isHopeless) return new SourceFault('SOURCE_UNREACHABLE', message, 'final', { ...options, isRetryable: false });
+  return new SourceFault('SOURCE_UNREACHABLE', message, 'retry', options);
 }
 
 /** OpenSSL's verdicts on a certificate (Node's documentation, "X509 certificate error codes"). */

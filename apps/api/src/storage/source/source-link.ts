@@ -53,7 +53,8 @@ export class SourceLink {
       const { url, headers = {} } = await refresh();
       this.target = { url, headers };
     } catch (cause) {
-      throw new SourceFault(fault.code, `${fault.message}, and no fresh link was to be had`, 'final', { cause });
+      const message = `${fault.message}, and no fresh link was to be had`;
+      throw new SourceFault(fault.code, message, 'final', { cause, isRetryable: true });
     }
   }
 }

@@ -526,10 +526,6 @@ class SideBySideSource implements ByteSource {
     this.length = length;
   }
 
-  commit() {
-    this.isCommitted = true;
-  }
-
   async read(buffer: Buffer): Promise<number> {
     const bytes = this.content.subarray(this.position, this.position + buffer.length);
     this.position += bytes.length;
@@ -561,8 +557,6 @@ class StalledSource implements ByteSource {
   ) {
     this.failed.promise.catch(() => {}); // Fails whether or not somebody reads.
   }
-
-  commit() {}
 
   async read(buffer: Buffer): Promise<number> {
     if (!this.isRead) {
