@@ -90,7 +90,7 @@ describe('pnpm transfer', () => {
       variables,
     );
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
-    expect(stderr).toMatch(/^error SOURCE_STATUS: [^\n]*404[^\n]*\n$/);
+    expect(stderr).toMatch(/^error SOURCE_STATUS: [^\n]*404[^\n]*\n {2}[^\n]*404: check the link[^\n]*\n$/);
     expect(await rowOf(path)).toMatchObject({
       transfer_status: 'FAILED',
       transfer_error: expect.stringMatching(/^SOURCE_STATUS: /),
@@ -98,11 +98,11 @@ describe('pnpm transfer', () => {
   }, 30_000);
 
   it.each([
-    ['a path of another place', ['--path', '../x'], /^error INVALID_PATH: /],
+    ['a path of another place', ['--path', '../x'], /^error INVALID_PATH: .*\n {2}change the path .*\n$/],
     [
       'a workspace that is not there',
       ['--workspace', '8a6f0b2e-6f4b-4a53-9f0e-2f9a5d1c7e10'],
-      /^error WORKSPACE_NOT_FOUND: /,
+      /^error WORKSPACE_NOT_FOUND: .*\n {2}check the id.*\n$/,
     ],
   ])(
     'refuses %s',
@@ -111,7 +111,6 @@ describe('pnpm transfer', () => {
       const { exitCode, stderr } = await runCli(home, ['transfer', `${source}/x`, ...options], variables);
       expect(exitCode).toBe(1);
       expect(stderr).toMatch(line);
-      expect(stderr.trim().split('\n')).toHaveLength(1);
     },
     30_000,
   );
@@ -192,7 +191,7 @@ describe('pnpm storage cors', () => {
         S3_ENDPOINT: swift,
       });
       expect(exitCode).toBe(1);
-      expect(stderr).toMatch(/^error CORS_UNSUPPORTED: .*infra\/s3\/README\.md shows how\n$/);
+      expect(stderr).toMatch(/^error CORS_UNSUPPORTED: .*\n {2}.*infra\/s3\/README\.md shows how\n$/);
     },
     30_000,
   );

@@ -101,7 +101,7 @@ describe('while PostgreSQL or the bucket cannot be reached', () => {
       const answer = await api.request(`${path}${suffix}`, { token, body });
       const text = await answer.text();
       expect([suffix, answer.status, answer.headers.get('retry-after')]).toEqual([suffix, 503, '5']);
-      expect(JSON.parse(text)).toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+      expect(JSON.parse(text)).toMatchObject({ code: 'DATABASE_UNAVAILABLE', retryable: true });
       expect(text).not.toMatch(/127\.0\.0\.1|postgres/i);
     }
     expect(await readiness()).toMatchObject({ httpStatus: 503, status: 'unavailable', database: 'down', bucket: 'up' });

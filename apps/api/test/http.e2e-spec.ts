@@ -80,6 +80,7 @@ describe('the HTTP surface', () => {
         detail: 'there is no file 5b0e2c3a-3f0b-4a51-9f2b-2f6f0c9d7a10 in this workspace',
         instance: path,
         code: 'FILE_NOT_FOUND',
+        retryable: false,
         requestId: expect.stringMatching(UUID),
       });
     });

@@ -37,8 +37,8 @@ describe('the API without S3_ENDPOINT', () => {
     const answer = await api.request(`/workspaces/${workspaceId}${path}`, { method, token });
     expect(answer.status).toBe(503);
     expect(answer.headers.get('content-type')).toBe('application/problem+json; charset=utf-8');
-    expect(answer.headers.get('retry-after')).toBe('5');
-    expect(await answer.json()).toMatchObject({ status: 503, code: 'STORAGE_OFF' });
+    expect(answer.headers.get('retry-after')).toBeNull();
+    expect(await answer.json()).toMatchObject({ status: 503, code: 'STORAGE_OFF', retryable: false });
   });
 
   it('still asks for a token, and hides other workspaces', async () => {

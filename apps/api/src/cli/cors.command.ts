@@ -1,6 +1,5 @@
 import { BucketSettings } from '../storage/s3/bucket-settings.js';
 import { S3Service } from '../storage/s3.service.js';
-import { StorageError } from '../storage/storage.errors.js';
 import { CliError } from './cli-error.js';
 import type { CommandContext } from './command-context.js';
 import { type CorsEnvironment, compareCorsRules, corsFileOf, readCorsRules } from './cors-rules.js';
@@ -16,7 +15,7 @@ interface CorsOptions {
 export async function applyCors(context: CommandContext, options: CorsOptions): Promise<void> {
   const rules = await readCorsRules(options.env);
   const { settings, bucket } = await openBucket(context, options);
-  await explainUnsupported(settings.writeCors(rules, bucket));
+  await settings.writeCors(rules, bucket);
   console.log(`${corsFileOf(options.env)} is applied to bucket ${bucket}.`);
 }
 
@@ -24,7 +23,7 @@ export async function applyCors(context: CommandContext, options: CorsOptions): 
 export async function verifyCors(context: CommandContext, options: CorsOptions): Promise<void> {
   const rules = await readCorsRules(options.env);
   const { settings, bucket } = await openBucket(context, options);
-  const differences = compareCorsRules(rules, await explainUnsupported(settings.readCors(bucket)));
+  const differences = compareCorsRules(rules, await settings.readCors(bucket));
   if (differences.length === 0) {
     console.log(`Bucket ${bucket} has the rules of ${corsFileOf(options.env)}.`);
     return;
@@ -46,17 +45,4 @@ async function openBucket(
   context.opened.defer(() => storage.close());
   const bucket = options.bucket ?? storage.get(S3Service).getDefaultBucket();
   return { settings: storage.get(BucketSettings, { strict: false }), bucket };
-}
-
-async function explainUnsupported<Answer>(answer: Promise<Answer>): Promise<Answer> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (!(error instanceof StorageError) || error.code !== 'CORS_UNSUPPORTED') throw error;
-    throw new StorageError(
-      'CORS_UNSUPPORTED',
-      'this store has no CORS call in its S3 API; on OpenStack Swift set it as container metadata: infra/s3/README.md shows how',
-      { cause: error },
-    );
-  }
 }

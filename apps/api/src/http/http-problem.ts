@@ -19,6 +19,7 @@ export const problemSchema = z
     detail: z.string().optional().meta({ description: 'What went wrong this time, for a person' }),
     instance: z.string().meta({ description: 'Path of the request' }),
     code: z.string().meta({ description: 'Stable name of the error', examples: ['FILE_NOT_FOUND'] }),
+    retryable: z.boolean().meta({ description: 'The same request, unchanged, may go well later' }),
     requestId: z.string().meta({ description: 'X-Request-Id of this answer: names the lines in the log' }),
     errors: z.array(fieldErrorSchema).optional().meta({ description: 'Every wrong field of the request' }),
   })

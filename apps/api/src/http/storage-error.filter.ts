@@ -6,10 +6,13 @@ import { StorageError, type StorageErrorCode } from '../storage/storage.errors.j
 import { HttpProblem, type Problem } from './http-problem.js';
 import { redactSecrets } from './redact-secrets.js';
 
+/** Statuses whose request may go well later, where no code of storage says more. */
+const RETRYABLE_STATUSES = new Set([408, 429, 503]);
 /** Seconds after which a client may try again when a server behind this one is away. */
 const RETRY_AFTER_SECONDS = '5';
 
 interface Answer extends Pick<Problem, 'status' | 'code' | 'detail' | 'errors'> {
+  retryable?: boolean;
   headers?: Record<string, string>;
 }
 
@@ -49,7 +52,8 @@ export function describeProblem(
   error: unknown,
   { id, url, originalUrl = url }: ProblemRequest,
 ): { problem: Problem; headers: Record<string, string> } {
-  const { status, code, detail, errors, headers } = toAnswer(error);
+  const answer = toAnswer(error);
+  const { status, code, detail, errors, headers, retryable = RETRYABLE_STATUSES.has(status) } = answer;
   return {
     problem: {
       type: 'about:blank',
@@ -58,6 +62,7 @@ export function describeProblem(
       ...(detail !== undefined ? { detail: redactSecrets(detail) } : {}),
       instance: originalUrl.split('?', 1)[0] ?? '/',
       code,
+      retryable,
       requestId: id,
       ...(errors !== undefined ? { errors } : {}),
     },
@@ -65,7 +70,7 @@ export function describeProblem(
       'content-type': 'application/problem+json; charset=utf-8',
       'cache-control': 'no-store',
       'x-request-id': id,
-      ...(status === 503 ? { 'retry-after': RETRY_AFTER_SECONDS } : {}),
+      ...(status === 503 && retryable ? { 'retry-after': RETRY_AFTER_SECONDS } : {}),
       ...headers,
     },
   };
@@ -77,7 +82,8 @@ function toAnswer(error: unknown): Answer {
     return { status: error.getStatus(), code, detail, errors, headers };
   }
   if (error instanceof StorageError) {
-    return { status: toStatus(error.code), code: error.code, detail: error.message };
+    const { code, message: detail, isRetryable: retryable } = error;
+    return { status: toStatus(code), code, detail, retryable };
   }
   if (error instanceof DatabaseUnavailableError) {
     return { status: 503, code: error.code, detail: 'the database cannot be reached; try again later' };

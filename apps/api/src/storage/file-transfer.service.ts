@@ -120,10 +120,11 @@ export class FileTransferService {
 
   /** getSignedUrl with the moment of its end, and with the say of how a browser takes the file. */
   async presign(storageFile: StorageFile, options: PresignOptions = {}): Promise<PresignedUrl> {
-    const { id, path, bucket, mimeType } = storageFile;
+    const { id, path, bucket, mimeType, transferStatus } = storageFile;
     if (storageFile.deletedAt !== null) throw new StorageError('FILE_DELETED', `file ${id} is deleted`);
-    if (storageFile.transferStatus !== 'DONE') {
-      throw new StorageError('FILE_NOT_READY', `file ${id} is ${storageFile.transferStatus}, not DONE`);
+    if (transferStatus !== 'DONE') {
+      const isRetryable = transferStatus !== 'FAILED';
+      throw new StorageError('FILE_NOT_READY', `file ${id} is ${transferStatus}, not DONE`, { isRetryable });
     }
     assertObjectKey(path);
     if (options.filename !== undefined) assertFileName(options.filename);

@@ -17,6 +17,12 @@ export interface MethodCall {
   readonly method: string;
 }
 
+/** A text that a function or constructor is handed, as `FILE_BUSY` by `new StorageError('FILE_BUSY', message)`. */
+export interface GivenText {
+  readonly callee: string;
+  readonly text: string;
+}
+
 export interface TypedName {
   readonly name: string;
   readonly type: string;
@@ -28,6 +34,7 @@ export interface SourceFile {
   readonly imports: readonly Import[];
   readonly readsProcessEnv: boolean;
   readonly methodCalls: readonly MethodCall[];
+  readonly givenTexts: readonly GivenText[];
   /** Parameters, properties and variables with the class that they are said to be, or that they are asked for by. */
   readonly typedNames: readonly TypedName[];
   /** Types by which Nest chooses what it injects: of constructor parameters without a decorator, in decorated classes. */
@@ -47,6 +54,7 @@ export function parseSourceFile(path: string, text: string): SourceFile {
     imports: nodes.flatMap((node) => toImport(node) ?? []),
     readsProcessEnv: nodes.some(isProcessEnv),
     methodCalls: nodes.flatMap((node) => toMethodCall(node) ?? []),
+    givenTexts: nodes.flatMap(toGivenTexts),
     typedNames: nodes.flatMap(toTypedNames),
     injectedTypes: nodes.filter(isDecoratedClass).flatMap(injectedTypesOf),
   };
@@ -112,6 +120,20 @@ function toMethodCall(node: Node): MethodCall | undefined {
   const callee = unwrap(node.callee as Node);
   if (callee.type !== 'MemberExpression') return undefined;
   return { receiver: lastNameOf(unwrap(callee.object as Node)), method: nameOf(callee.property) };
+}
+
+function toGivenTexts(node: Node): GivenText[] {
+  if (node.type !== 'NewExpression' && node.type !== 'CallExpression') return [];
+  const given = (node.arguments as { expression: Node }[] | null) ?? [];
+  const callee = nameOf(node.callee);
+  return given.flatMap(({ expression }) => textsOf(expression)).map((text) => ({ callee, text }));
+}
+
+/** The text, or those of both branches of a condition. */
+function textsOf(node: Node): string[] {
+  if (node.type === 'StringLiteral') return [nameOf(node)];
+  if (node.type !== 'ConditionalExpression') return [];
+  return [...textsOf(node.consequent as Node), ...textsOf(node.alternate as Node)];
 }
 
 function lastNameOf(node: Node): string {

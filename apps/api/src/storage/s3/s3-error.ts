@@ -116,10 +116,12 @@ export function toStoreError(
 ): StorageError {
   if (error instanceof StorageError) return error;
   const place = key === undefined ? `bucket ${bucket}` : `${bucket}/${key}`;
-  const failed = (code: StorageError['code'], why: string) =>
-    new StorageError(code, `${action} ${place} failed: ${why}`, { cause: error });
   const sdkError = asSdkError(error);
   const status = statusOf(error);
+  // Without an answer the code decides: what the SDK does not name may be over the next time.
+  const isRetryable = status === undefined ? undefined : isTransient(error);
+  const failed = (code: StorageError['code'], why: string) =>
+    new StorageError(code, `${action} ${place} failed: ${why}`, { cause: error, isRetryable });
   if (isBucketMissing(error)) return failed('BUCKET_NOT_FOUND', `bucket ${bucket} does not exist`);
   if (status === undefined) {
     return failed(

@@ -29,11 +29,7 @@ export interface DialOptions extends buildConnector.Options {
 }
 
 /** Opens a socket to one of the addresses, all judged already. Tests give one that records and never dials. */
-export type Dial = (
-  options: DialOptions,
-  addresses: readonly string[],
-  callback: buildConnector.Callback,
-) => void;
+export type Dial = (options: DialOptions, addresses: readonly string[], callback: buildConnector.Callback) => void;
 
 export interface AddressGuardOptions extends HostLists, HostLookupOptions {
   /** `10.0.0.0/8`, `127.0.0.1/32:9000`, `::1/128` or `[::1/128]:9000`. */

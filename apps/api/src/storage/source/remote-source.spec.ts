@@ -35,6 +35,7 @@ interface Reading {
 
 /** Reads a file to its end as an upload does, and says what the server saw of it. */
 async function read({ behaviour = 'honest-etag', parameters = {}, bufferBytes = 64 * 1024, ...reading }: Reading) {
+  await hostile.connectionsClosed();
   const url = reading.url ?? hostile.urlOf(behaviour, { ...FILE, ...parameters });
   const before = hostile.requests.length;
   const source = testSourceOptions({ maxBytes: 1024 * MiB, retryDelayMs: 1, ...reading.options });
@@ -108,9 +109,10 @@ describe('a source without a version to ask for', () => {
     expect(requests.map(({ range }) => range)).toEqual([undefined, undefined]);
   });
 
-  it('fails once a part was handed out, and says why it cannot go on', async () => {
+  it('fails once a part was handed out, and says why it cannot go on, and that another request may', async () => {
     await expect(read({ behaviour: 'no-validator-cut' })).rejects.toMatchObject({
       code: 'SOURCE_TRUNCATED',
+      isRetryable: true,
       message: expect.stringContaining('names no version of the file'),
     });
   });
@@ -192,6 +194,17 @@ describe('limits of a source', () => {
     const { sha256 } = await read({ parameters, options });
     expect(sha256).toBe(await contentSha256(parameters));
     expect(performance.now() - begin).toBeGreaterThan(800);
+  });
+});
+
+describe('a source whose TLS fails', () => {
+  it.each<[BehaviourName, boolean]>([
+    ['tls-expired', false],
+    ['tls-wrong-name', false],
+    ['tls-unknown-issuer', false],
+    ['tls-reset-in-handshake', true],
+  ])('is worth another try only where that may help: %s, %s', async (behaviour, isRetryable) => {
+    await expect(read({ behaviour })).rejects.toMatchObject({ code: 'SOURCE_UNREACHABLE', isRetryable });
   });
 });
 

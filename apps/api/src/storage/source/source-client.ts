@@ -53,14 +53,17 @@ export class SourceClient {
     // begin anew with each informational answer, and a flood of those would never end.
     this.agent = new Agent({
       connect: (options, callback) => {
-        guard.connect({ ...options, signal: this.closing.signal }, (...[error, socket]: buildConnector.CallbackArgs) => {
-          if (error !== null) return callback(error, null);
-          this.isSocketBroken = false;
-          socket.once('error', () => {
-            this.isSocketBroken = true;
-          });
-          callback(null, socket);
-        });
+        guard.connect(
+          { ...options, signal: this.closing.signal },
+          (...[error, socket]: buildConnector.CallbackArgs) => {
+            if (error !== null) return callback(error, null);
+            this.isSocketBroken = false;
+            socket.once('error', () => {
+              this.isSocketBroken = true;
+            });
+            callback(null, socket);
+          },
+        );
       },
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -238,7 +241,8 @@ function toSourceFault(error: Error & { code?: unknown }, isAnswered: boolean): 
   const isHopeless =
     error.code === 'ENOTFOUND' || String(error.code).startsWith('ERR_TLS') || isCertificateError(error);
   const message = 'source cannot be reached, or gave no answer';
-  return new SourceFault('SOURCE_UNREACHABLE', message, isHopeless ? 'final' : 'retry', options);
+  if (isHopeless) return new SourceFault('SOURCE_UNREACHABLE', message, 'final', { ...options, isRetryable: false });
+  return new SourceFault('SOURCE_UNREACHABLE', message, 'retry', options);
 }
 
 /** A Content-Length beside other marks of the end, 100 Continue or 101 that nobody asked for. */

@@ -1,7 +1,8 @@
-import { StorageError, type StorageErrorCode } from '../storage.errors.js';
+import { StorageError, type StorageErrorCode, type StorageErrorOptions } from '../storage.errors.js';
 
 /**
- * What may be done about a fault.
+ * What may be done about a fault while the file is read. Whether another request may go well is a wider question:
+ * a file that cannot be taken up from the middle (`final`) may well be read whole the next time.
  *
  * retry      the same request may go well later
  * fresh-url  the link has expired or is refused: a fresh one may go well
@@ -16,10 +17,11 @@ export class SourceFault extends StorageError {
     code: StorageErrorCode,
     message: string,
     readonly remedy: Remedy,
-    options: ErrorOptions & { retryAfterMs?: number } = {},
+    { retryAfterMs = 0, isRetryable, ...options }: StorageErrorOptions & { retryAfterMs?: number } = {},
   ) {
-    super(code, message, options);
-    this.retryAfterMs = options.retryAfterMs ?? 0;
+    const mayGoWell = remedy === 'retry' || remedy === 'ranges' ? true : undefined;
+    super(code, message, { ...options, isRetryable: isRetryable ?? mayGoWell });
+    this.retryAfterMs = retryAfterMs;
   }
 
   /** How long the source asks to be left alone. */

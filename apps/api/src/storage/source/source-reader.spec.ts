@@ -90,9 +90,13 @@ describe('SourceReader', () => {
     expect(await codeOf(read(chunked))).toBe('SOURCE_EMPTY');
   });
 
-  it.each([403, 404, 410, 500, 204, 206, 304])('refuses an answer %i', async (status) => {
+  it.each([403, 404, 410, 500, 503, 204, 206, 304])('refuses an answer %i', async (status) => {
     const url = await serve((_request, response) => response.writeHead(status).end());
-    await expect(read(url)).rejects.toMatchObject({ code: 'SOURCE_STATUS', message: `source answered ${status}` });
+    await expect(read(url)).rejects.toMatchObject({
+      code: 'SOURCE_STATUS',
+      message: `source answered ${status}`,
+      isRetryable: status >= 500,
+    });
   });
 
   it('refuses a body that ends before its length, and one whose chunks break off', async () => {

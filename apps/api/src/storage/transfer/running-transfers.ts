@@ -118,5 +118,6 @@ export class RunningTransfers implements OnModuleDestroy {
 }
 
 function stopping(): StorageError {
-  return new StorageError('TRANSFER_CANCELLED', 'the process is stopping; the same request goes on with this file');
+  const message = 'the process is stopping; the same request goes on with this file';
+  return new StorageError('TRANSFER_CANCELLED', message, { isRetryable: true });
 }

@@ -37,7 +37,7 @@ export function assertNewFile({ workspaceId, path, type, mimeType, expected = {}
   assertObjectKey(path);
   assertPathOfWorkspace(path, workspaceId);
   if (typeof type !== 'string' || !/^[\w.:/-]+$/.test(type) || type.length > TYPE_MAX_LENGTH) {
-    throw new StorageError('INVALID_TYPE', `type must be 1 to ${TYPE_MAX_LENGTH} of a-z, 0-9 and _ . : / -`);
+    throw new StorageError('INVALID_TYPE', `type must be 1 to ${TYPE_MAX_LENGTH} letters, digits and _ . : / -`);
   }
   if (mimeType !== undefined) assertMimeType(mimeType);
   assertBytes('maxBytes', maxBytes, 1);

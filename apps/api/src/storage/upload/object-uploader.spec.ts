@@ -152,7 +152,6 @@ describe('an object', () => {
     await expectContent(key, content);
     expect(source.mostReading).toBe(3);
     expect(mostSending).toBeLessThanOrEqual(QUEUE);
-    expect(source.isCommitted).toBe(true);
   });
 
   it('is kept as the options say', async () => {
@@ -515,7 +514,6 @@ class SideBySideSource implements ByteSource {
   readonly contentEncoding = null;
   readonly isLengthVerified = true;
   readonly length: number;
-  isCommitted = false;
   mostReading = 0;
   private position = 0;
   private waiting: (() => void)[] = [];
@@ -526,10 +524,6 @@ class SideBySideSource implements ByteSource {
     length = content.length,
   ) {
     this.length = length;
-  }
-
-  commit() {
-    this.isCommitted = true;
   }
 
   async read(buffer: Buffer): Promise<number> {
@@ -563,8 +557,6 @@ class StalledSource implements ByteSource {
   ) {
     this.failed.promise.catch(() => {}); // Fails whether or not somebody reads.
   }
-
-  commit() {}
 
   async read(buffer: Buffer): Promise<number> {
     if (!this.isRead) {

@@ -65,7 +65,9 @@ export class PartSender {
     };
     await this.retry.run(ask, { ...attempt.place, action: 'upload of', signal: attempt.signal });
     const { uploadId } = attempt;
-    if (uploadId === undefined) throw new StorageError('UPLOAD_FAILED', 'the store began an upload and gave it no id');
+    if (uploadId === undefined) {
+      throw new StorageError('UPLOAD_FAILED', `the store began an upload of ${Bucket}/${Key} and gave it no id`);
+    }
     await hooks?.onUploadId?.(uploadId);
     // Only now: the owner has just said that the file is still ours.
     if (attempt.isCreateUnclear) await this.cleaner.discardUnanswered(attempt.place, attempt.createdAt, uploadId);
@@ -83,9 +85,13 @@ export class PartSender {
       const part = { Bucket, Key, UploadId: attempt.uploadId, PartNumber: number, Body: body, ...input };
       const command = new UploadPartCommand(part);
       setPayloadHash(command, payloadHash);
-      const { ETag } = await this.clients.parts.send(command, this.limitsOf(attempt, body));
-      if (!ETag) throw new StorageError('UPLOAD_FAILED', `the store took part ${number} and gave it no ETag`);
-      const { ChecksumCRC32 } = input;
+      // AWS wants a part named with the checksum that it gave back; Swift, which gives none, refuses the name for it.
+      const { ETag, ChecksumCRC32 } = await this.clients.parts.send(command, this.limitsOf(attempt, body));
+      if (!ETag)
+        throw new StorageError(
+          'UPLOAD_FAILED',
+          `the store took part ${number} of ${Bucket}/${Key} and gave it no ETag`,
+        );
       return { PartNumber: number, ETag, ...(ChecksumCRC32 !== undefined ? { ChecksumCRC32 } : {}) };
     };
     try {

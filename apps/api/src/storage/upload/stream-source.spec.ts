@@ -37,8 +37,8 @@ describe('StreamSource', () => {
   });
 
   it.each([
-    ['fewer bytes than announced', { length: CONTENT.length + 1 }, 'SOURCE_TRUNCATED'],
-    ['more bytes than announced', { length: CONTENT.length - 1 }, 'SOURCE_PROTOCOL'],
+    ['fewer bytes than expected', { length: CONTENT.length + 1 }, 'SOURCE_SIZE_MISMATCH'],
+    ['more bytes than expected', { length: CONTENT.length - 1 }, 'SOURCE_SIZE_MISMATCH'],
     ['more bytes than allowed', { maxBytes: CONTENT.length - 1 }, 'SOURCE_TOO_LARGE'],
   ])('refuses %s, and every read after', async (_what, options, code) => {
     const { source } = open(options);

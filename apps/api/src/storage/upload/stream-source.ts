@@ -92,14 +92,17 @@ export class StreamSource implements ByteSource {
     const { length } = this;
     const { maxBytes = Number.POSITIVE_INFINITY } = this.options;
     if (this.bytes > maxBytes) {
-      throw new StorageError('SOURCE_TOO_LARGE', `stream has more than the ${maxBytes} bytes that are allowed`);
+      throw new StorageError(
+        'SOURCE_TOO_LARGE',
+        `stream has more than the ${maxBytes} bytes that are allowed (maxBytes)`,
+      );
     }
     if (length !== null && this.bytes > length) {
-      throw new StorageError('SOURCE_PROTOCOL', `stream has more than the ${length} bytes that were announced`);
+      throw new StorageError('SOURCE_SIZE_MISMATCH', `stream has more than the ${length} bytes that were expected`);
     }
     if (length !== null && this.isEnded && this.bytes < length) {
-      const message = `stream ended after ${this.bytes} of the ${length} bytes that were announced`;
-      throw new StorageError('SOURCE_TRUNCATED', message);
+      const message = `stream has ${this.bytes} bytes, and ${length} were expected`;
+      throw new StorageError('SOURCE_SIZE_MISMATCH', message);
     }
   }
 
