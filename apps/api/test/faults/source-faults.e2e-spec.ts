@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { BEHAVIOUR_NAMES, fileOf } from '@s3-transfer/hostile-source';
 import { FaultStages } from './fault-stage.js';
 import { requestOf, SOURCE_FAULTS, type SourceFault } from './source-faults.js';
-import { playTransfer } from './transfer-ending.js';
+import { digestOf, playTransfer } from './transfer-ending.js';
 
 const TRUSTED_BEFORE = getCACertificates('default');
 
@@ -31,7 +31,7 @@ describe('a transfer ends as the table says when a source behaves so', () => {
       const sourceUrl = stage.source.urlOf(behaviour, parameters);
       const file = fileOf(sourceUrl);
       const request = { ...requestOf(row, file), sourceUrl };
-      await playTransfer(stage, { request, variables, ending, content: row.content(file) });
+      await playTransfer(stage, { request, variables, ending, content: digestOf(row.content(file)) });
     });
   });
 });

@@ -46,25 +46,13 @@ export class SourceClient {
   private isSurplus = false;
 
   constructor(
-    guard: AddressGuard,
+    private readonly guard: AddressGuard,
     private readonly options: SourceOptions,
   ) {
     // Its sockets, and what they say after a body, belong to this file alone. Time limits are kept elsewhere: undici's
     // begin anew with each informational answer, and a flood of those would never end.
     this.agent = new Agent({
-      connect: (options, callback) => {
-        guard.connect(
-          { ...options, signal: this.closing.signal },
-          (...[error, socket]: buildConnector.CallbackArgs) => {
-            if (error !== null) return callback(error, null);
-            this.isSocketBroken = false;
-            socket.once('error', () => {
-              this.isSocketBroken = true;
-            });
-            callback(null, socket);
-          },
-        );
-      },
+      connect: (options, callback) => this.connect(options, callback),
       headersTimeout: 0,
       bodyTimeout: 0,
       allowH2: false,
@@ -133,6 +121,20 @@ export class SourceClient {
   close(): void {
     this.closing.abort(new Error('no longer used'));
     this.agent.destroy().catch(() => {}); // Closing twice rejects, and there is nothing left to do.
+  }
+
+  /** By the guard, with an eye on how the socket ends. */
+  private connect(options: buildConnector.Options, callback: buildConnector.Callback): void {
+    const { signal } = this.closing;
+    this.guard.connect({ ...options, signal }, (...[error, socket]: buildConnector.CallbackArgs) => {
+      if (error !== null) return callback(error, null);
+      this.isSocketBroken = false;
+      socket.once('error', (cause) => {
+        // That the other side closed in order is an error too, of undici's own.
+        this.isSocketBroken = !(cause instanceof errors.UndiciError);
+      });
+      callback(null, socket);
+    });
   }
 
   private askOnce(hop: SourceTarget, question: SourceQuestion, signal: AbortSignal): Promise<SourceAnswer> {
