@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { type SecureContext, TLSSocket } from 'node:tls';
 
 const MAX_HEAD_BYTES = 256 * 1024;
+const LONGEST_TURN_MS = 5;
 
 /** Ends the script of a behaviour when its connection is closed, by whichever side. */
 export class ConnectionGone extends Error {
@@ -15,11 +16,14 @@ export class Connection {
   readonly closed: Promise<void>;
   /** When the next byte is due, for behaviours that limit the rate of a connection. In milliseconds of performance.now(). */
   nextByteAtMs = 0;
+  /** Requests so far, the running one included. */
+  requests = 0;
   readonly #raw: Socket;
   readonly #stream: Socket;
   readonly #gone = new AbortController();
   #received: Buffer = Buffer.alloc(0);
   #wake: () => void = () => {};
+  #lastTurnMs = performance.now();
   #isEndedByUs = false;
   #isEndedByPeer = false;
 
@@ -78,8 +82,13 @@ export class Connection {
   }
 
   /** Resolves when the system has the bytes. @throws ConnectionGone */
-  write(data: string | Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) => {
+  async write(data: string | Uint8Array): Promise<void> {
+    // Writes into an empty socket end at once: without a break, a script of many small ones would let nobody else have a turn.
+    if (performance.now() - this.#lastTurnMs > LONGEST_TURN_MS) {
+      await nextTurn();
+      this.#lastTurnMs = performance.now();
+    }
+    await new Promise<void>((resolve, reject) => {
       if (this.isClosed) reject(new ConnectionGone());
       else this.#stream.write(data, 'latin1', (error) => (error ? reject(new ConnectionGone()) : resolve()));
     });

@@ -21,12 +21,18 @@ export interface ExchangeParts {
   readonly url: URL;
 }
 
-/** One request and the script's means to answer it. Every method but the getters throws ConnectionGone once the client has left. */
+/** Ends the script of a behaviour after the head of an answer to HEAD. */
+export class HeadAnswered extends Error {
+  override readonly name = 'HeadAnswered';
+}
+
+/** One request and the script's means to answer it. What sends or waits throws ConnectionGone once the client has left. */
 export class Exchange {
   readonly connection: Connection;
   readonly request: RequestHead;
   readonly state: FileState;
-  readonly file: FileContent;
+  /** The version that is served; a script may put another one in its place. */
+  file: FileContent;
   readonly origins: Origins;
   /** As asked for, on the origin that was asked. */
   readonly url: URL;
@@ -45,23 +51,30 @@ export class Exchange {
     this.#record = parts.record;
   }
 
+  /** @throws HeadAnswered when no body is due, so that no script has to think of HEAD */
   async sendHead(status: number, headers: Headers, version = 'HTTP/1.1'): Promise<void> {
-    await this.sendRaw(
-      `${version} ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${headerLines(headers)}\r\n`,
-      status,
-    );
+    const statusLine = `${version} ${status} ${STATUS_CODES[status] ?? 'Unknown'}`;
+    await this.sendRawHead(status, `${statusLine}\r\n${headerLines(headers)}\r\n`);
   }
 
-  /** Bytes outside the body: a head of one's own making, or what is none. */
-  async sendRaw(text: string, status?: number): Promise<void> {
-    if (status !== undefined) this.#record.status = status;
-    await this.connection.write(text);
+  /** A whole head of one's own making. */
+  async sendRawHead(status: number, text: string): Promise<void> {
+    this.#record.status = status;
+    await this.sendRaw(text);
+    if (this.request.method === 'HEAD') throw new HeadAnswered();
   }
 
-  /** Bytes of the body; none for HEAD. */
+  async sendInterim(status: number, headers: Headers = {}): Promise<void> {
+    await this.sendRaw(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headerLines(headers)}\r\n`);
+  }
+
+  /** Bytes outside the body, whatever they are. */
+  sendRaw(data: string | Uint8Array): Promise<void> {
+    return this.connection.write(data);
+  }
+
   async sendBody(bytes: string | Uint8Array): Promise<void> {
-    if (this.request.method === 'HEAD') return;
-    await this.connection.write(bytes);
+    await this.sendRaw(bytes);
     this.#record.bodyBytes += bytes.length;
   }
 
@@ -79,12 +92,19 @@ export class Exchange {
     }
   }
 
-  /** One chunk of the chunked coding; `extension` stands behind its length. */
-  async sendChunk(bytes: Uint8Array, extension = ''): Promise<void> {
-    if (bytes.length === 0) return;
-    await this.#sendFraming(`${bytes.length.toString(16)}${extension}\r\n`);
-    await this.sendBody(bytes);
-    await this.#sendFraming('\r\n');
+  sendChunk(bytes: Uint8Array, extension = ''): Promise<void> {
+    return this.sendChunks([bytes], extension);
+  }
+
+  /** Chunks of the chunked coding, in one write; `extension` stands behind the length of each. */
+  async sendChunks(chunks: readonly Uint8Array[], extension = ''): Promise<void> {
+    const frames = chunks.flatMap((bytes) => [
+      Buffer.from(`${bytes.length.toString(16)}${extension}\r\n`, 'latin1'),
+      bytes,
+      Buffer.from('\r\n'),
+    ]);
+    await this.sendRaw(Buffer.concat(frames));
+    for (const { length } of chunks) this.#record.bodyBytes += length;
   }
 
   async sendContentChunked({ start, end }: ByteRange, extension = ''): Promise<void> {
@@ -92,7 +112,14 @@ export class Exchange {
   }
 
   async sendLastChunk(trailers: Headers = {}): Promise<void> {
-    await this.#sendFraming(`0\r\n${headerLines(trailers)}\r\n`);
+    await this.sendRaw(`0\r\n${headerLines(trailers)}\r\n`);
+  }
+
+  /** The file again and again; an empty one that is sent for ever is silence. */
+  async sendFileForEver(coding: 'plain' | 'chunked'): Promise<never> {
+    const whole = { start: 0, end: this.file.sizeBytes };
+    while (whole.end > 0) await (coding === 'chunked' ? this.sendContentChunked(whole) : this.sendContent(whole));
+    return this.stall();
   }
 
   pause(ms: number): Promise<void> {
@@ -112,10 +139,6 @@ export class Exchange {
   async reset(): Promise<void> {
     await this.pause(RESET_GRACE_MS);
     this.connection.reset();
-  }
-
-  async #sendFraming(text: string): Promise<void> {
-    if (this.request.method !== 'HEAD') await this.connection.write(text);
   }
 
   async #waitForTurn(costMs: number): Promise<void> {

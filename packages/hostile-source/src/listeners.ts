@@ -1,7 +1,7 @@
 import type { CertificateKind } from './certificates.js';
 
 /** What happens to a new connection before HTTP begins. */
-export type TlsFault = 'reset-in-handshake' | 'plain-answer';
+export type TlsFault = 'reset-in-handshake' | 'stall-in-handshake' | 'plain-answer';
 
 export interface Listener {
   readonly scheme: 'http' | 'https';
@@ -18,6 +18,7 @@ export const LISTENERS = {
   httpsWrongName: { scheme: 'https', certificate: 'wrong-name' },
   httpsUnknownIssuer: { scheme: 'https', certificate: 'unknown-issuer' },
   httpsReset: { scheme: 'https', tlsFault: 'reset-in-handshake' },
+  httpsStall: { scheme: 'https', tlsFault: 'stall-in-handshake' },
   httpsPlain: { scheme: 'https', tlsFault: 'plain-answer' },
 } as const satisfies Record<string, Listener>;
 

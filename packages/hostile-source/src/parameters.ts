@@ -15,6 +15,7 @@ export const PARAMETERS = {
   maxConnections: 'connections at once that are served',
   count: 'number of interim answers or headers',
   lengthBytes: 'length of the header or line',
+  totalBytes: 'length that is announced',
   target: 'index into PRIVATE_LOCATIONS',
 } as const;
 
@@ -27,7 +28,7 @@ export function overridesOf(query: URLSearchParams, known: ParameterValues): Par
   return Object.fromEntries(
     names.flatMap((name) => {
       const value = query.get(name);
-      return value !== null && /^\d{1,15}$/.test(value) ? [[name, Number(value)]] : [];
+      return value !== null && /^\d{1,16}$/.test(value) ? [[name, Number(value)]] : [];
     }),
   );
 }

@@ -12,6 +12,8 @@ export interface Representation {
   /** Sends `Accept-Ranges: bytes`. */
   readonly isAnnouncingRanges: boolean;
   readonly isHonouringRanges: boolean;
+  /** Serves a range whatever version If-Range asks for. */
+  readonly isIgnoringIfRange?: boolean;
   /** Instead of the file's own size: the answer's range may then reach behind the file's end. */
   readonly totalBytes?: number;
 }
@@ -29,6 +31,10 @@ export function strongEtag(file: FileContent): string {
 
 export function withStrongEtag(file: FileContent): Representation {
   return { etag: strongEtag(file), isAnnouncingRanges: true, isHonouringRanges: true };
+}
+
+export function withoutRanges(file: FileContent): Representation {
+  return { etag: strongEtag(file), isAnnouncingRanges: false, isHonouringRanges: false };
 }
 
 /** What an honest server answers to this request; behaviours change one thing of it. */
@@ -99,10 +105,34 @@ function askedRange(
   sizeBytes: number,
 ): ReturnType<typeof parseRange> {
   const ifRange = exchange.request.headers['if-range'];
-  const isSameVersion = ifRange === undefined || validators(representation).includes(ifRange);
+  const isCondition = ifRange !== undefined && !representation.isIgnoringIfRange;
+  const isSameVersion = !isCondition || validators(representation).includes(ifRange);
   return isSameVersion ? parseRange(exchange.request.headers.range, sizeBytes) : undefined;
 }
 
 function validators({ etag, lastModified }: Representation): string[] {
   return [etag, lastModified].filter((value) => value !== undefined && !value.startsWith('W/')) as string[];
+}
+
+/** Sends the head and at most so many bytes of the body; says whether that was all. */
+export async function sendPart(
+  exchange: Exchange,
+  { status, headers, range }: Answer,
+  bytes: number,
+): Promise<boolean> {
+  const part = firstBytes(range, bytes);
+  await exchange.sendHead(status, headers);
+  await exchange.sendContent(part);
+  return part.end === range.end;
+}
+
+/**
+ * Closes the first answer after some bytes, so that the client has something to resume.
+ * Says whether this was that answer.
+ */
+export async function cutFirst(exchange: Exchange, bytes: number, representation?: Representation): Promise<boolean> {
+  if (exchange.attempt > 1) return false;
+  await sendPart(exchange, honestAnswer(exchange, representation), bytes);
+  exchange.cut();
+  return true;
 }

@@ -3,6 +3,8 @@ export interface RequestHead {
   readonly method: string;
   readonly target: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Another request may follow on the connection. */
+  readonly isKeepAlive: boolean;
 }
 
 export interface ByteRange {
@@ -13,7 +15,7 @@ export interface ByteRange {
 
 export function parseRequestHead(text: string): RequestHead | undefined {
   const [requestLine = '', ...lines] = text.split('\r\n');
-  const [, method, target] = /^([A-Z]+) (\/\S*) HTTP\/1\.[01]$/.exec(requestLine) ?? [];
+  const [, method, target, version] = /^([A-Z]+) (\/\S*) HTTP\/(1\.[01])$/.exec(requestLine) ?? [];
   if (method === undefined || target === undefined) return undefined;
   const headers: Record<string, string> = {};
   for (const line of lines) {
@@ -22,7 +24,13 @@ export function parseRequestHead(text: string): RequestHead | undefined {
     const value = line.slice(colon + 1).trim();
     headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`;
   }
-  return { method, target, headers };
+  const connection = headers.connection?.toLowerCase();
+  return {
+    method,
+    target,
+    headers,
+    isKeepAlive: version === '1.0' ? connection === 'keep-alive' : connection !== 'close',
+  };
 }
 
 /**

@@ -1,10 +1,11 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { BEHAVIOURS, type BehaviourName, isBehaviourName } from './all-behaviours.js';
 import type { Behaviour } from './behaviour.js';
 import { type Certificates, makeCertificates } from './certificates.js';
 import { Connection, ConnectionGone } from './connection.js';
-import { Exchange } from './exchange.js';
+import type { FileContent } from './content.js';
+import { Exchange, HeadAnswered } from './exchange.js';
 import { FileStates } from './file-state.js';
 import { LISTENERS, type Listener, type ListenerName, type Origins } from './listeners.js';
 import { overridesOf, type ParameterValues } from './parameters.js';
@@ -41,6 +42,10 @@ export interface HostileSource {
   urlOf(behaviour: BehaviourName, parameters?: ParameterValues, options?: UrlOptions): string;
   /** In order of arrival; entries of running answers grow. */
   readonly requests: readonly RequestRecord[];
+  /** Those of one URL, redirects of its own included. */
+  requestsOf(url: string): RequestRecord[];
+  /** Resolves when so many requests of this URL have arrived. */
+  requestsArrived(url: string, count: number): Promise<void>;
   readonly openConnections: number;
   readonly peakConnections: number;
   readonly acceptedConnections: number;
@@ -48,7 +53,7 @@ export interface HostileSource {
   readonly connectionsClosedByPeer: number;
   /** Resolves when no connection is open. */
   connectionsClosed(): Promise<void>;
-  /** Breaks every connection and frees the ports. */
+  /** Breaks every connection and frees the ports. @throws AggregateError when the script of a behaviour has failed */
   close(): Promise<void>;
 }
 
@@ -69,6 +74,8 @@ class RunningSource implements HostileSource {
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Connection>();
   readonly #states = new FileStates();
+  readonly #scriptErrors: unknown[] = [];
+  readonly #arrivals = new EventEmitter().setMaxListeners(0);
   #lastFileId = 0;
 
   constructor(private readonly certificates: Certificates) {
@@ -117,6 +124,15 @@ class RunningSource implements HostileSource {
     return url.href;
   }
 
+  requestsOf(url: string): RequestRecord[] {
+    const { behaviour, id } = placeOf(new URL(url));
+    return this.requests.filter((request) => request.behaviour === behaviour && request.id === id);
+  }
+
+  async requestsArrived(url: string, count: number): Promise<void> {
+    while (this.requestsOf(url).length < count) await once(this.#arrivals, 'request');
+  }
+
   async connectionsClosed(): Promise<void> {
     while (this.#connections.size > 0) await Promise.all([...this.#connections].map(({ closed }) => closed));
   }
@@ -128,6 +144,7 @@ class RunningSource implements HostileSource {
     });
     for (const connection of this.#connections) connection.destroy();
     await Promise.all(closed);
+    if (this.#scriptErrors.length > 0) throw new AggregateError(this.#scriptErrors, 'Scripts of behaviours failed.');
   }
 
   async #open(name: ListenerName, port: number): Promise<number> {
@@ -152,8 +169,8 @@ class RunningSource implements HostileSource {
     const work = listener.tlsFault ? breakTls(connection, listener.tlsFault) : this.#serve(name, connection);
     work.catch((error: unknown) => {
       connection.destroy();
-      // A client that leaves is what many scripts wait for; anything else is a fault of a script and must be seen.
-      if (!(error instanceof ConnectionGone)) throw error;
+      // A client that leaves is what many scripts wait for.
+      if (!(error instanceof ConnectionGone)) this.#scriptErrors.push(error);
     });
   }
 
@@ -164,19 +181,21 @@ class RunningSource implements HostileSource {
       const request = parseRequestHead(text);
       if (!request) return refuse(connection, 400, 'Bad Request');
       await this.#answer(listener, connection, request);
-      if (request.headers.connection?.toLowerCase() === 'close') connection.end();
+      if (!request.isKeepAlive) connection.end();
     }
   }
 
   async #answer(listener: ListenerName, connection: Connection, request: RequestHead): Promise<void> {
     const url = new URL(request.target, this.origins[listener]);
-    const [name = '', id = ''] = url.pathname.slice(1).split('/');
+    const { behaviour: name, id } = placeOf(url);
     if (!isBehaviourName(name)) return refuse(connection, 404, 'No Such Behaviour');
     const behaviour: Behaviour = BEHAVIOURS[name];
     const values = { ...behaviour.example, ...overridesOf(url.searchParams, behaviour.example) };
     const record = recordOf(request, { behaviour: name, id, listener, connectionId: connection.id });
     const state = this.#states.of(name, id);
     this.requests.push(record);
+    connection.requests += 1;
+    this.#arrivals.emit('request');
     if (request.method !== 'HEAD') state.requests += 1;
     state.running += 1;
     const { sizeBytes, seed } = values;
@@ -184,11 +203,24 @@ class RunningSource implements HostileSource {
     try {
       const file = { sizeBytes, seed };
       await behaviour.handle(new Exchange({ connection, request, record, state, file, origins, url }), values);
+    } catch (error) {
+      if (!(error instanceof HeadAnswered)) throw error;
     } finally {
       state.running -= 1;
       record.isOver = true;
     }
   }
+}
+
+function placeOf(url: URL): { behaviour: string; id: string } {
+  const [behaviour = '', id = ''] = url.pathname.slice(1).split('/');
+  return { behaviour, id };
+}
+
+/** The file behind a URL of this server; not what a behaviour may send in its place. */
+export function fileOf(url: string): FileContent {
+  const { searchParams } = new URL(url);
+  return { seed: Number(searchParams.get('seed')), sizeBytes: Number(searchParams.get('sizeBytes')) };
 }
 
 function recordOf(
@@ -214,7 +246,8 @@ function recordOf(
 async function breakTls(connection: Connection, fault: NonNullable<Listener['tlsFault']>): Promise<void> {
   await connection.firstBytes();
   if (fault === 'reset-in-handshake') connection.reset();
-  else await refuse(connection, 400, 'Bad Request');
+  else if (fault === 'plain-answer') await refuse(connection, 400, 'Bad Request');
+  else await connection.stall();
 }
 
 async function refuse(connection: Connection, status: number, reason: string): Promise<void> {

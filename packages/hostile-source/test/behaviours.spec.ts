@@ -7,11 +7,34 @@ import {
   startHostileSource,
 } from '../src/index.js';
 import type { Checks } from './checks/checks.js';
+import { CODING_CHECKS } from './checks/codings.js';
 import { CUT_CHECKS } from './checks/cuts.js';
+import { HEAD_CHECKS } from './checks/heads.js';
 import { HONEST_CHECKS } from './checks/honest.js';
+import { LENGTH_CHECKS } from './checks/lengths.js';
+import { LIMIT_CHECKS } from './checks/limits.js';
+import { RANGE_CHECKS } from './checks/ranges.js';
+import { REDIRECT_CHECKS } from './checks/redirects.js';
+import { STALL_CHECKS } from './checks/stalls.js';
+import { STATUS_CHECKS } from './checks/statuses.js';
+import { TLS_CHECKS } from './checks/tls.js';
+import { VALIDATOR_CHECKS } from './checks/validators.js';
 import { Probe } from './support/probe.js';
 
-const CHECKS: Checks<typeof BEHAVIOURS> = { ...HONEST_CHECKS, ...CUT_CHECKS };
+const CHECKS: Checks<typeof BEHAVIOURS> = {
+  ...CODING_CHECKS,
+  ...CUT_CHECKS,
+  ...HEAD_CHECKS,
+  ...HONEST_CHECKS,
+  ...LENGTH_CHECKS,
+  ...LIMIT_CHECKS,
+  ...RANGE_CHECKS,
+  ...REDIRECT_CHECKS,
+  ...STALL_CHECKS,
+  ...STATUS_CHECKS,
+  ...TLS_CHECKS,
+  ...VALIDATOR_CHECKS,
+};
 
 let source: HostileSource;
 beforeAll(async () => {
@@ -30,4 +53,9 @@ describe('behaviours', () => {
       await CHECKS[name](new Probe(source, name));
     },
   );
+
+  const bodies = Object.keys({ ...CUT_CHECKS, ...LENGTH_CHECKS, ...STALL_CHECKS }) as BehaviourName[];
+  it.each(bodies)('%s does the same over TLS', async (name) => {
+    await CHECKS[name](new Probe(source, name, {}, 'https'));
+  });
 });

@@ -4,6 +4,7 @@ import {
   chunkedHeaders,
   firstBytes,
   honestAnswer,
+  sendPart,
   serveHonestly,
   wholeFile,
   withStrongEtag,
@@ -16,7 +17,7 @@ export const CUTS = {
     example: { cutAfterBytes: 100_000, times: 1 },
     async handle(exchange, { cutAfterBytes, times }) {
       if (exchange.attempt > times) return serveHonestly(exchange);
-      await sendPart(exchange, cutAfterBytes);
+      await sendPart(exchange, honestAnswer(exchange), cutAfterBytes);
       exchange.cut();
     },
   }),
@@ -25,7 +26,7 @@ export const CUTS = {
     example: { cutAfterBytes: 100_000, times: 1 },
     async handle(exchange, { cutAfterBytes, times }) {
       if (exchange.attempt > times) return serveHonestly(exchange);
-      await sendPart(exchange, cutAfterBytes);
+      await sendPart(exchange, honestAnswer(exchange), cutAfterBytes);
       await exchange.reset();
     },
   }),
@@ -33,14 +34,14 @@ export const CUTS = {
     title: 'closes every answer after so many bytes; ranges are honoured',
     example: { everyBytes: 100_000 },
     async handle(exchange, { everyBytes }) {
-      if (!(await sendPart(exchange, everyBytes))) exchange.cut();
+      if (!(await sendPart(exchange, honestAnswer(exchange), everyBytes))) exchange.cut();
     },
   }),
   'reset-every-n-bytes': behaviour({
     title: 'resets every answer after so many bytes; ranges are honoured',
     example: { everyBytes: 100_000 },
     async handle(exchange, { everyBytes }) {
-      if (!(await sendPart(exchange, everyBytes))) await exchange.reset();
+      if (!(await sendPart(exchange, honestAnswer(exchange), everyBytes))) await exchange.reset();
     },
   }),
   'length-too-long-by-fin': behaviour({
@@ -82,15 +83,6 @@ export const CUTS = {
     },
   }),
 };
-
-/** Sends an honest head and at most so many bytes of its body; says whether that was all. */
-async function sendPart(exchange: Exchange, bytes: number): Promise<boolean> {
-  const { status, headers, range } = honestAnswer(exchange);
-  const part = firstBytes(range, bytes);
-  await exchange.sendHead(status, headers);
-  await exchange.sendContent(part);
-  return part.end === range.end;
-}
 
 async function sendChunkedPart(exchange: Exchange, bytes: number): Promise<boolean> {
   const { status, headers, range } = honestAnswer(exchange);

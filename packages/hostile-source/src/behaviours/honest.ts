@@ -6,6 +6,7 @@ import {
   sendAnswer,
   serveHonestly,
   strongEtag,
+  withoutRanges,
 } from '../representation.js';
 
 const NO_VALIDATOR = { isAnnouncingRanges: true, isHonouringRanges: true };
@@ -32,8 +33,7 @@ export const HONEST = {
   'honest-no-ranges': behaviour({
     title: 'says Accept-Ranges: none and always sends the whole file',
     async handle(exchange) {
-      const representation = { etag: strongEtag(exchange.file), isAnnouncingRanges: false, isHonouringRanges: false };
-      await sendAnswer(exchange, honestAnswer(exchange, representation), { 'Accept-Ranges': 'none' });
+      await sendAnswer(exchange, honestAnswer(exchange, withoutRanges(exchange.file)), { 'Accept-Ranges': 'none' });
     },
   }),
   'honest-chunked': behaviour({

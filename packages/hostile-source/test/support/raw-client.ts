@@ -22,6 +22,8 @@ export interface RawRequest {
   readonly enoughBytes?: number;
   /** Leaves the connection after such a silence. */
   readonly quietMs?: number;
+  /** Leaves the connection after that time, whatever comes. */
+  readonly patienceMs?: number;
 }
 
 /** A GET over a socket of its own; reads whatever comes until the connection ends. Rejects when a certificate or the handshake is refused. */
@@ -35,6 +37,33 @@ export async function askRaw(url: string, request: RawRequest): Promise<Received
   return parse(bytes, ending);
 }
 
+/**
+ * Two requests on one connection, the second after so many bytes of the first answer's body. Gives what came after them.
+ */
+export function askTwice(
+  url: string,
+  certificate: string,
+  bodyBytes: number,
+): Promise<{ bytes: Buffer; ending: Ending }> {
+  const target = new URL(url);
+  const socket = openSocket(target, certificate);
+  const request = `GET ${target.pathname}${target.search} HTTP/1.1\r\nHost: ${target.host}\r\n\r\n`;
+  let received = Buffer.alloc(0);
+  let firstLength = Number.POSITIVE_INFINITY;
+  socket.on('data', (chunk: Buffer) => {
+    received = Buffer.concat([received, chunk]);
+    const bodyStart = received.indexOf('\r\n\r\n') + 4;
+    if (firstLength !== Number.POSITIVE_INFINITY || bodyStart === 3 || received.length < bodyStart + bodyBytes) return;
+    firstLength = bodyStart + bodyBytes;
+    socket.write(request);
+  });
+  socket.write(request);
+  return readAll(socket, { certificate, quietMs: 1000 }).then(({ bytes, ending }) => ({
+    bytes: bytes.subarray(firstLength),
+    ending,
+  }));
+}
+
 export function openSocket(url: URL, certificate: string): Socket {
   const place = { host: url.hostname, port: Number(url.port) };
   return url.protocol === 'https:' ? connectTls({ ...place, ca: certificate }) : connectTcp(place);
@@ -42,15 +71,17 @@ export function openSocket(url: URL, certificate: string): Socket {
 
 function readAll(
   socket: Socket,
-  { enoughBytes, quietMs = 5000 }: RawRequest,
+  { enoughBytes, quietMs = 5000, patienceMs = 20_000 }: RawRequest,
 ): Promise<{ bytes: Buffer; ending: Ending }> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
     const leave = (ending: Ending): void => {
+      clearTimeout(patience);
       socket.destroy();
       resolve({ bytes: Buffer.concat(chunks), ending });
     };
+    const patience = setTimeout(() => leave('open'), patienceMs);
     socket.setTimeout(quietMs, () => leave('open'));
     socket.on('data', (chunk: Buffer) => {
       chunks.push(chunk);
@@ -60,7 +91,10 @@ function readAll(
     socket.on('end', () => leave('fin'));
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ECONNRESET') leave('reset');
-      else reject(error);
+      else {
+        clearTimeout(patience);
+        reject(error);
+      }
     });
   });
 }
