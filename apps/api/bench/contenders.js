@@ -40,9 +40,8 @@ export async function naiveSdk(stage, { url, endpoint }) {
   });
 }
 
-export async function presign(stage, { endpoint, count }) {
+export async function presign(stage, { endpoint }) {
   return await runProcess('contenders/presign.js', {
-    args: [String(count)],
     cwd: stage.folder,
     environment: stage.environmentFor(endpoint),
     nodeOptions: PRODUCT_NODE_OPTIONS,

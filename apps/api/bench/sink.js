@@ -10,6 +10,7 @@ import { SinkStore } from './sink-store.js';
 
 const store = new SinkStore({ isHashing: process.argv.includes('--hash') });
 
+process.once('disconnect', () => process.exit()); // The run that started this process is gone.
 process.on('message', ({ key }) => process.send(store.lastWritten(key)));
 process.send({
   endpoint: await listenOnLoopback(createServer(serve), 'http'),

@@ -18,6 +18,7 @@ let stats = newStats();
 
 const http = watch(createServer(answer));
 const https = watch(createSecureServer(readCertificate(), answer), 'secureConnection');
+process.once('disconnect', () => process.exit()); // The run that started this process is gone.
 process.on('message', () => {
   process.send(stats);
   stats = newStats();

@@ -38,7 +38,7 @@ export function* contentChunks(file: FileContent, start: number, end: number): G
   }
 }
 
-/** SHA-256 of the whole file in hex, about 1 s per GiB; other work gets its turn in between. */
+/** SHA-256 of the whole file in hex, 1 to 2 s per GiB; other work gets its turn in between. */
 export async function contentSha256(file: FileContent): Promise<string> {
   const hash = createHash('sha256');
   let chunks = 0;

@@ -186,7 +186,7 @@ class RunningSource implements HostileSource {
   }
 
   async #answer(listener: ListenerName, connection: Connection, request: RequestHead): Promise<void> {
-    const url = new URL(request.target, this.origins[listener]);
+    const url = new URL(`${this.origins[listener]}${request.target}`);
     const { behaviour: name, id } = placeOf(url);
     if (!isBehaviourName(name)) return refuse(connection, 404, 'No Such Behaviour');
     const behaviour: Behaviour = BEHAVIOURS[name];

@@ -63,6 +63,7 @@ describe('startHostileSource', () => {
     expect((await ask(`${source.urlOf('honest-etag')}&X-Signature=abc`)).status).toBe(200);
     expect((await ask(`${source.httpUrl}/no-such-behaviour/1/video.mp4`)).status).toBe(404);
     expect((await ask(`${source.httpUrl}/constructor/1/video.mp4`)).status).toBe(404);
+    expect((await ask(`${source.httpUrl}//[`)).status).toBe(404);
   });
 
   it('serves several requests on one connection', async () => {

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import type { CallChange, CallLog, OpenCall } from './call-log.js';
+import { resetConnection } from './connection-reset.js';
 import type { FaultName } from './fault-table.js';
 import { errorDocument, requestId } from './s3-answers.js';
 
@@ -141,8 +142,8 @@ export class Exchange {
     for await (const chunk of answer as AsyncIterable<Buffer>) {
       const piece = chunk.subarray(0, left);
       left -= piece.length;
-      // Called with an error where the client is gone, and the next read fails for it.
-      await new Promise<void>((resolve) => this.response.write(piece, () => resolve()));
+      const written = new Promise<void>((resolve) => this.response.write(piece, () => resolve()));
+      await Promise.race([written, this.over()]);
       if (left === 0) break;
     }
   }
@@ -196,9 +197,8 @@ export class Exchange {
     await finished(this.request.resume(), { writable: false });
   }
 
-  /** RST, not FIN: the client sees ECONNRESET. */
   reset(): void {
-    this.socket.resetAndDestroy();
+    resetConnection(this.socket);
   }
 
   /** FIN, after what has been written. */

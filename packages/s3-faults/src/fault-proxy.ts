@@ -9,6 +9,7 @@ import {
 import { request as httpsRequest } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from 'node:net';
 import { CallLog, type OpenCall, type S3Call } from './call-log.js';
+import { resetConnection } from './connection-reset.js';
 import { Exchange, type LastingEffect, type ProxyControls, type UploadAddress } from './exchange.js';
 import { type FaultRule, FaultRules, type InjectedRule } from './fault-rules.js';
 import { FAULT_NAMES, FAULTS, type FaultName } from './fault-table.js';
@@ -132,11 +133,10 @@ class FaultProxy implements S3FaultProxy, ProxyControls {
     this.#isClosed = true;
     clearTimeout(this.#comeBack);
     for (const timer of this.#timers) clearTimeout(timer);
-    const { promise: closed, resolve } = Promise.withResolvers<void>();
-    if (this.#listener) this.#listener.close(() => resolve());
-    else resolve();
+    this.#listener?.close();
+    const closed = [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
     for (const socket of this.#sockets) socket.destroy();
-    await closed;
+    await Promise.all(closed);
     await Promise.all(this.#running);
   }
 
@@ -166,7 +166,7 @@ class FaultProxy implements S3FaultProxy, ProxyControls {
   goDown(ms: number): void {
     this.#listener?.close();
     this.#listener = undefined;
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) resetConnection(socket);
     clearTimeout(this.#comeBack);
     this.#comeBack = setTimeout(() => this.#listenAgain(), ms);
   }

@@ -132,6 +132,22 @@ describe('connections', () => {
     expect(silent.proxy.calls.map(({ isOver }) => isOver)).toEqual([true, true]);
   });
 
+  it('are reset at once, even if the client does not read what is written', async () => {
+    const { promise: isStalled, resolve } = Promise.withResolvers<number>();
+    const eager = await startStore((_, response) => resolve(bytesUntilStall(response)));
+    const { hostname, port } = new URL(eager.proxy.endpoint);
+    const client = connect(Number(port), hostname).pause();
+    client.on('error', () => {}); // The reset, which it may or may not notice while it does not read.
+    client.write('GET /b/unread HTTP/1.1\r\nHost: h\r\n\r\n');
+    await isStalled;
+    eager.proxy.inject({ fault: 'refuse-connections', operation: 'HeadObject' });
+    await expect(fetch(`${eager.proxy.endpoint}/b/k`, { method: 'HEAD' })).rejects.toThrow();
+    await eager.proxy.waitForCall(({ key, isOver }) => key === 'unread' && isOver);
+    expect(eager.proxy.openConnections).toBe(0);
+    client.destroy();
+    await eager.stop();
+  });
+
   it('to the store end with those of a client that leaves', async () => {
     const { promise: left, resolve } = Promise.withResolvers<void>();
     const silent = await startStore((request) => request.socket.once('close', () => resolve()));

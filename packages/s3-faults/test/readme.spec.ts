@@ -8,8 +8,14 @@ it('has every fault in the table of the README, as it is', async () => {
   const rows = FAULT_NAMES.map((name) => {
     const { operations, parameters, title }: Fault = FAULTS[name];
     const defaults = Object.entries(parameters).map(([parameter, value]) => `${parameter} ${value}`);
-    return `| \`${name}\` | ${operations.join(', ') || 'any'} | ${defaults.join(', ')} | ${title} |`;
+    return `| \`${name}\` | ${operations.join(', ') || 'any'} | ${defaults.join(', ')} | ${title} |`.replaceAll(
+      / +/g,
+      ' ',
+    );
   });
-  const table = readme.split('\n').filter((line) => line.startsWith('| `'));
+  const table = readme
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map((line) => line.replaceAll(/ +/g, ' '));
   expect(table).toEqual(rows);
 });

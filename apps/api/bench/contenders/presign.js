@@ -4,7 +4,8 @@ import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { startStorageApp } from './storage-app.js';
 
-const COUNT = Number(process.argv[2]);
+const TURNS = 10;
+const COUNT = 500;
 const { S3_ENDPOINT, S3_REGION, S3_BUCKET, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY } = process.env;
 
 const { app, transfers, workspaceId } = await startStorageApp();
@@ -21,15 +22,20 @@ const credentials = { accessKeyId: S3_ACCESS_KEY_ID, secretAccessKey: S3_SECRET_
 const client = new S3Client({ endpoint: S3_ENDPOINT, region: S3_REGION, credentials, forcePathStyle: true });
 const command = () => new GetObjectCommand({ Bucket: file.bucket, Key: file.path });
 
-const product = await microsecondsOf(() => transfers.getSignedUrl(file));
-const sdk = await microsecondsOf(() => getSignedUrl(client, command(), { expiresIn: 3_600 }));
+const contenders = {
+  product: () => transfers.getSignedUrl(file),
+  sdk: () => getSignedUrl(client, command(), { expiresIn: 3_600 }),
+};
+// In short turns, so that what else the machine does meets both; the first turn warms up and is not counted.
+const milliseconds = { product: 0, sdk: 0 };
+for (let turn = 0; turn <= TURNS; turn += 1) {
+  for (const [name, sign] of Object.entries(contenders)) {
+    const begin = performance.now();
+    for (let count = 0; count < COUNT; count += 1) await sign();
+    if (turn > 0) milliseconds[name] += performance.now() - begin;
+  }
+}
 client.destroy();
 await app.close();
-process.send({ product, sdk }, () => process.disconnect());
-
-async function microsecondsOf(sign) {
-  for (let warm = 0; warm < COUNT / 5; warm += 1) await sign();
-  const begin = performance.now();
-  for (let count = 0; count < COUNT; count += 1) await sign();
-  return ((performance.now() - begin) / COUNT) * 1_000;
-}
+const microsecondsOf = (name) => (milliseconds[name] * 1_000) / (TURNS * COUNT);
+process.send({ product: microsecondsOf('product'), sdk: microsecondsOf('sdk') }, () => process.disconnect());

@@ -75,8 +75,15 @@ describe('readEnvironment', () => {
     ['TRANSFER_CONCURRENCY', 0, 1],
     ['SOURCE_DEADLINE_SECONDS', 604_801, 604_800],
   ])('%s refuses %d and takes %d', (key, outside, inside) => {
-    expect(problemsOf({ ...MINIMUM, [key]: String(outside) })).toEqual([expect.stringMatching(`^${key} must be `)]);
-    expect(readEnvironment({ ...MINIMUM, [key]: String(inside) })).toMatchObject({ [key]: inside });
+    const roomy = { ...MINIMUM, TRANSFER_MEMORY_BYTES: String(8 * 1024 ** 3) };
+    expect(problemsOf({ ...roomy, [key]: String(outside) })).toEqual([expect.stringMatching(`^${key} must be `)]);
+    expect(readEnvironment({ ...roomy, [key]: String(inside) })).toMatchObject({ [key]: inside });
+  });
+
+  it('needs memory for at least one part', () => {
+    const bigParts = { ...MINIMUM, S3_PART_SIZE_BYTES: String(512 * 1024 ** 2) };
+    expect(problemsOf(bigParts)).toEqual([expect.stringMatching(/^TRANSFER_MEMORY_BYTES must hold at least one part/)]);
+    expect(problemsOf({ ...bigParts, TRANSFER_MEMORY_BYTES: String(512 * 1024 ** 2) })).toEqual([]);
   });
 
   it('needs region and bucket beside S3_ENDPOINT', () => {

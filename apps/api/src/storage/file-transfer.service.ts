@@ -92,7 +92,8 @@ export class FileTransferService {
         open: (watchers) => this.sources.openStream(file, options, watchers),
       });
     } catch (error) {
-      options.body.destroy(error as Error);
+      // Listened to, because a stream that nobody listens to would end the process with it.
+      options.body.on('error', () => {}).destroy(error as Error);
       throw error;
     }
   }

@@ -4,8 +4,8 @@ export interface BodyLimit {
   readonly bytes: number;
   /** The announced length, if any. At least the last byte is held back, so that no whole body gets through. */
   readonly contentLength: number | undefined;
-  /** Called once, when the limit or the end is reached. From then on nothing is read. */
-  readonly onReached: () => void;
+  /** Called when the limit or the end is reached. From then on nothing is read. */
+  readonly onReached: () => unknown;
 }
 
 /** Passes the first bytes and stops reading. */

@@ -64,10 +64,16 @@ export const CONNECTION_FAULTS = {
     },
   }),
   'black-hole-in-request-body': fault({
-    title: 'nothing is read any more after `bytes` of the body, and nothing answered',
+    title: 'nothing more is read after `bytes` of the body, the rest is swallowed after `ms`, and nothing is answered',
     operations: WITH_BODY,
-    parameters: { bytes: 64 * 1024 },
-    apply: (exchange, { bytes }) => forwardStart(exchange, bytes, () => {}),
+    parameters: { bytes: 64 * 1024, ms: 2000 },
+    apply: (exchange, { bytes, ms }) =>
+      forwardStart(exchange, bytes, async () => {
+        await exchange.wait(ms);
+        // A socket that is never read does not tell that the client has left.
+        exchange.request.unpipe();
+        exchange.request.resume();
+      }),
   }),
   'black-hole-in-answer': fault({
     title: 'nothing follows after `bytes` of the body of the answer',
@@ -169,7 +175,7 @@ async function relayWithPromise(exchange: Exchange): Promise<void> {
 }
 
 /** Sends the store the first bytes of the body alone; ends with the client's connection. */
-async function forwardStart(exchange: Exchange, bytes: number, onReached: () => void): Promise<void> {
+async function forwardStart(exchange: Exchange, bytes: number, onReached: () => unknown): Promise<void> {
   const answering = exchange.forward(stopAfter({ bytes, contentLength: exchange.contentLength, onReached }));
   // The store may refuse the request by its headers alone.
   const answer = await Promise.race([answering, exchange.over()]);

@@ -9,9 +9,8 @@ const PART_SOCKET_TIMEOUT_MS = 60_000;
 const CONTROL_TIMEOUT_MS = 60_000;
 /** Complete stitches up to 10,000 parts and may take minutes (S3 API reference). */
 const COMPLETION_TIMEOUT_MS = 300_000;
-/** The SDK's tries of a part: one more at once, for a kept connection that the store closed, or a clock that is off. */
-const PART_ATTEMPTS = 2;
-const CONTROL_ATTEMPTS = 4;
+/** The SDK's tries of a call: one more at once, for a kept connection that the store closed, or a clock that is off. */
+const SDK_ATTEMPTS = 2;
 
 /**
  * The clients of the store. Parts have connections of their own, so that a HEAD, an Abort or a signature never waits
@@ -34,13 +33,13 @@ export class S3Clients implements OnApplicationShutdown {
       socketTimeout: PART_SOCKET_TIMEOUT_MS,
       // Uploads bound themselves. The wait for a free socket would count as CONNECTION_TIMEOUT_MS and fail the part.
       maxSockets: Number.POSITIVE_INFINITY,
-      maxAttempts: PART_ATTEMPTS,
+      maxAttempts: SDK_ATTEMPTS,
     });
     this.control = createClient(store, store.endpoint, {
       requestTimeout: CONTROL_TIMEOUT_MS,
       socketTimeout: CONTROL_TIMEOUT_MS,
       maxSockets: 50,
-      maxAttempts: CONTROL_ATTEMPTS,
+      maxAttempts: SDK_ATTEMPTS,
     });
     this.completion = createClient(store, store.endpoint, {
       requestTimeout: COMPLETION_TIMEOUT_MS,

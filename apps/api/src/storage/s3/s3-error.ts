@@ -20,20 +20,15 @@ const PASSING_NAMES = new Set([
 ]);
 /** Answers of a server that let go of the request, which may go on behind it. */
 const UNCLEAR_STATUSES = new Set([500, 502, 504]);
-/** What sockets and resolvers say while a server or the way to it is away; certificates and arguments say other things. */
-const NETWORK_CODES = new Set([
-  'ECONNABORTED',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EAI_AGAIN',
-  'EHOSTDOWN',
-  'EHOSTUNREACH',
-  'ENETDOWN',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EPIPE',
-  'ETIMEDOUT',
+/** What no second try mends: keys that are not to be had, arguments, certificates. */
+const FINAL_NAMES = new Set([
+  'AbortError',
+  'CredentialsProviderError',
+  'TokenProviderError',
+  'TypeError',
+  'RangeError',
 ]);
+const FINAL_CODE = /^(ERR_INVALID|ERR_TLS|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO)/;
 
 interface SdkError {
   name: string;
@@ -96,8 +91,8 @@ export function isUnclear(error: unknown): boolean {
 export function isTransient(error: unknown): boolean {
   const cause = causeOf(error);
   if (statusOf(cause) !== undefined) return !isRefusal(cause);
-  const { name, code } = asSdkError(cause) ?? {};
-  return name === 'TimeoutError' || NETWORK_CODES.has(String(code)) || String(code).startsWith('HPE_');
+  const sdkError = asSdkError(cause);
+  return sdkError !== undefined && !FINAL_NAMES.has(sdkError.name) && !FINAL_CODE.test(String(sdkError.code));
 }
 
 function causeOf(error: unknown): unknown {

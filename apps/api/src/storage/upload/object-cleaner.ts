@@ -1,5 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AbortMultipartUploadCommand, DeleteObjectCommand, ListPartsCommand } from '@aws-sdk/client-s3';
+import {
+  AbortMultipartUploadCommand,
+  DeleteObjectCommand,
+  ListMultipartUploadsCommand,
+  ListPartsCommand,
+  type MultipartUpload,
+} from '@aws-sdk/client-s3';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { S3Clients } from '../s3/s3-clients.js';
 import { isGone } from '../s3/s3-error.js';
@@ -13,6 +19,9 @@ import type { ObjectPlace, OpenUpload } from './upload-attempt.js';
  * waited for as well, but not long: its parts are discarded by whoever takes the row next. In retry delays.
  */
 const ABORT_WAITS = [0, 0.2, 0.8, 3.2, 12.8];
+
+/** How far the store's clock may be behind ours. */
+const CLOCK_TOLERANCE_MS = 60_000;
 
 /** Takes out of the bucket what an upload left there. */
 @Injectable()
@@ -42,6 +51,24 @@ export class ObjectCleaner {
     }
     this.warn('discarding the parts of', upload, lastError);
     return false;
+  }
+
+  /**
+   * Aborts uploads of this key that the store began while its answer, and with it their id, got lost. Those begun
+   * before `since` are left alone, and so is the upload `keepId`.
+   */
+  async discardUnanswered({ bucket, key }: ObjectPlace, since: Date, keepId?: string): Promise<void> {
+    const list = new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key });
+    const isLost = ({ Key, UploadId, Initiated }: MultipartUpload) =>
+      Key === key && UploadId !== keepId && (Initiated?.getTime() ?? 0) >= since.getTime() - CLOCK_TOLERANCE_MS;
+    try {
+      const uploads = (await this.clients.control.send(list)).Uploads ?? [];
+      for (const { UploadId = '' } of uploads.filter(isLost)) {
+        await this.discardParts({ bucket, key, uploadId: UploadId });
+      }
+    } catch (error) {
+      this.warn('looking for lost uploads of', { bucket, key }, error); // They hold no parts, and the upload itself goes on.
+    }
   }
 
   async removeObject({ bucket, key }: ObjectPlace): Promise<void> {

@@ -35,8 +35,10 @@ export class ObjectUploader {
   ) {}
 
   /**
+   * An object of somebody else at the key is left alone; what an earlier try of the same file left there is replaced.
+   *
    * @throws StorageError of the first thing that went wrong, after the clean-up; an error of the source as it is;
-   * UPLOAD_OUTCOME_UNKNOWN when the store never said whether it put the object together
+   * OBJECT_EXISTS; UPLOAD_OUTCOME_UNKNOWN when the store never said whether it put the object together
    */
   async write(request: WriteRequest): Promise<UploadedObject> {
     const attempt = new UploadAttempt(request, (reason) => request.source.destroy(reason));
@@ -73,6 +75,7 @@ export class ObjectUploader {
       // Of one part too: the upload id is what keeps a writer out that lost the file to another.
       await this.sender.begin(attempt, mode);
       const parts = await loop.run(({ number, body }) => this.sender.sendPart(attempt, number, body, mode), first);
+      if (!attempt.isCompleteConditional) await this.outcome.assertKeyIsFree(attempt);
       await this.outcome.complete(attempt, parts);
     } finally {
       share.close();

@@ -50,7 +50,8 @@ export class PartLoop {
   /** The first part alone, to see whether it is the whole file. */
   async readFirst(): Promise<FilledPart & { isWholeFile: boolean }> {
     const part = await this.read(1, await this.share.acquire(this.attempt.signal));
-    if (this.attempt.bytes === this.source.length) await this.expectEnd();
+    const { length } = this.source;
+    if (this.isEnded || (length !== null && this.attempt.bytes >= length)) await this.expectEnd();
     return { ...part, isWholeFile: this.isEnded };
   }
 

@@ -47,14 +47,24 @@ export class PartSender {
       ...headers,
       ...(integrity === 'crc32' ? { ChecksumAlgorithm: 'CRC32' } : {}),
     });
+    attempt.createdAt = new Date();
     const ask = async () => {
-      // Not cut off by a cancel: an upload that the store began but whose id nobody read could never be cleaned up.
-      attempt.uploadId = (await this.clients.control.send(create)).UploadId || undefined;
+      try {
+        // Not cut off by a cancel: an upload that the store began but whose id nobody read must be looked for.
+        const { UploadId, $metadata } = await this.clients.control.send(create);
+        attempt.uploadId = UploadId || undefined;
+        attempt.isCreateUnclear ||= ($metadata.attempts ?? 1) > 1;
+      } catch (error) {
+        attempt.isCreateUnclear ||= isUnclear(error) || attemptsOf(error) > 1;
+        throw error;
+      }
     };
     await this.retry.run(ask, { ...attempt.place, action: 'upload of', signal: attempt.signal });
     const { uploadId } = attempt;
     if (uploadId === undefined) throw new StorageError('UPLOAD_FAILED', 'the store began an upload and gave it no id');
     await hooks?.onUploadId?.(uploadId);
+    // Only now: the owner has just said that the file is still ours.
+    if (attempt.isCreateUnclear) await this.cleaner.discardUnanswered(attempt.place, attempt.createdAt, uploadId);
   }
 
   async sendPart(

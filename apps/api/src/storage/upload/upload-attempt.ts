@@ -33,6 +33,9 @@ export class UploadAttempt {
   /** Read from the source so far. */
   bytes = 0;
   uploadId: string | undefined;
+  /** When Create was sent first; `isCreateUnclear` once an upload may have been begun whose id got lost. */
+  createdAt = new Date(0);
+  isCreateUnclear = false;
   /** Set once Complete may have been received. */
   completion: { readonly parts: CompletedPart[]; error?: unknown } | undefined;
   /** The one PUT, after all bytes were read: `unclear` once a try of it ended without an answer that settles it. */

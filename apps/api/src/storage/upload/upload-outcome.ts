@@ -3,7 +3,7 @@ import { StoreCapabilities } from '../s3/store-capabilities.js';
 import { StorageError } from '../storage.errors.js';
 import { ObjectCleaner } from './object-cleaner.js';
 import { ObjectCompletion } from './object-completion.js';
-import { ObjectProof } from './object-proof.js';
+import { isOwn, ObjectProof, ownerOf } from './object-proof.js';
 import type { ObjectPlace, UploadAttempt } from './upload-attempt.js';
 
 export interface UploadedObject {
@@ -22,6 +22,20 @@ export class UploadOutcome {
     private readonly cleaner: ObjectCleaner,
     private readonly capabilities: StoreCapabilities,
   ) {}
+
+  /**
+   * For stores that would overwrite without a word. Only a look: an object that comes after it is overwritten.
+   *
+   * @throws StorageError OBJECT_EXISTS
+   */
+  async assertKeyIsFree({ place, target }: UploadAttempt): Promise<void> {
+    const found = await this.proof.findPatiently(place, 'look at');
+    if (found === undefined || isOwn(found, ownerOf(target.token))) return;
+    throw new StorageError(
+      'OBJECT_EXISTS',
+      `another object stands at ${place.bucket}/${place.key}, and was left alone`,
+    );
+  }
 
   /** Sends Complete. An error of it settles nothing yet: the attempt keeps it for `settleFailure`. */
   async complete(attempt: UploadAttempt, parts: UploadParts): Promise<void> {
@@ -70,6 +84,8 @@ export class UploadOutcome {
       if (await this.settleComplete(attempt, attempt.completion.error)) return;
     } else if (attempt.upload !== undefined) {
       await this.discardParts(attempt);
+    } else if (attempt.isCreateUnclear) {
+      await this.cleaner.discardUnanswered(attempt.place, attempt.createdAt);
     } else if (attempt.put !== 'unsent' && (await this.settlePut(attempt))) {
       return;
     }
