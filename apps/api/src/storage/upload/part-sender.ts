@@ -4,11 +4,12 @@ import {
   PutObjectCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { S3Clients } from '../s3/s3-clients.js';
 import { attemptsOf, isTaken, isUnclear, isUploadGone } from '../s3/s3-error.js';
 import { StoreRetry } from '../s3/store-retry.js';
 import { StorageError } from '../storage.errors.js';
+import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { ObjectCleaner } from './object-cleaner.js';
 import type { ObjectHeaders } from './object-options.js';
 import { TOKEN_METADATA } from './object-proof.js';
@@ -17,8 +18,6 @@ import type { UploadAttempt } from './upload-attempt.js';
 
 /** A part slower than this is cut off and sent again, in bytes a second. */
 const MIN_BYTES_PER_SECOND = 64 * 1024;
-/** Beyond the way of the bytes: connection, answer, a store that is busy. In ms. */
-const ANSWER_TIME_MS = 60_000;
 
 /** How the bytes of one object are sent. */
 export interface SendingMode {
@@ -35,6 +34,7 @@ export class PartSender {
     private readonly clients: S3Clients,
     private readonly retry: StoreRetry,
     private readonly cleaner: ObjectCleaner,
+    @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {}
 
   /** Begins a multipart upload, whose id the owner of the attempt is told before this resolves. */
@@ -79,7 +79,7 @@ export class PartSender {
       const part = { Bucket, Key, UploadId: attempt.uploadId, PartNumber: number, Body: body, ...input };
       const command = new UploadPartCommand(part);
       setPayloadHash(command, payloadHash);
-      const { ETag } = await this.clients.parts.send(command, limitsOf(attempt, body));
+      const { ETag } = await this.clients.parts.send(command, this.limitsOf(attempt, body));
       if (!ETag) throw new StorageError('UPLOAD_FAILED', `the store took part ${number} and gave it no ETag`);
       const { ChecksumCRC32 } = input;
       return { PartNumber: number, ETag, ...(ChecksumCRC32 !== undefined ? { ChecksumCRC32 } : {}) };
@@ -114,7 +114,7 @@ export class PartSender {
       setPayloadHash(command, payloadHash);
       if (attempt.put === 'unsent') attempt.put = 'sent';
       try {
-        await this.clients.parts.send(command, limitsOf(attempt, body));
+        await this.clients.parts.send(command, this.limitsOf(attempt, body));
       } catch (error) {
         // An answer to the SDK's second try says nothing of its first.
         if (isUnclear(error) || attemptsOf(error) > 1) attempt.put = 'unclear';
@@ -127,8 +127,10 @@ export class PartSender {
       await sendPatiently();
     });
   }
-}
 
-function limitsOf({ signal }: UploadAttempt, body: Buffer): { abortSignal: AbortSignal; requestTimeout: number } {
-  return { abortSignal: signal, requestTimeout: ANSWER_TIME_MS + (body.length / MIN_BYTES_PER_SECOND) * 1_000 };
+  /** Beyond the way of the bytes there is time for the connection, the answer and a store that is busy. */
+  private limitsOf({ signal }: UploadAttempt, body: Buffer): { abortSignal: AbortSignal; requestTimeout: number } {
+    const wayMs = (body.length / MIN_BYTES_PER_SECOND) * 1_000;
+    return { abortSignal: signal, requestTimeout: this.options.store.answerTimeoutMs + wayMs };
+  }
 }
