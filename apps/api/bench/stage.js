@@ -74,6 +74,8 @@ export class Stage {
       S3_BUCKET: BUCKET,
       S3_ACCESS_KEY_ID: KEYS.accessKeyId,
       S3_SECRET_ACCESS_KEY: KEYS.secretAccessKey,
+      // The sink says nothing of itself. Parts are sent as AWS S3 and local-s3 get them by default: with CRC32.
+      S3_STORE: 'aws-s3',
       SOURCE_ALLOWED_ADDRESSES: '127.0.0.1/32',
       LOG_LEVEL: 'warn',
       NODE_EXTRA_CA_CERTS: this.certificateFile,

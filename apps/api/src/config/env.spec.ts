@@ -69,6 +69,8 @@ describe('readEnvironment', () => {
     ['S3_PART_SIZE_BYTES', 5 * 1024 * 1024 - 1, 5 * 1024 * 1024],
     ['S3_PART_SIZE_BYTES', 5 * 1024 ** 3 + 1, 5 * 1024 ** 3],
     ['S3_QUEUE_SIZE', 0, 1],
+    ['S3_RETRY_DELAY_MS', 0, 1],
+    ['S3_RETRY_DELAY_MS', 60_001, 60_000],
     ['S3_QUEUE_SIZE', 65, 64],
     ['S3_QUEUE_SIZE', 1.5, 2],
     ['API_PORT', 65_536, 65_535],

@@ -35,6 +35,7 @@ interface Reading {
 
 /** Reads a file to its end as an upload does, and says what the server saw of it. */
 async function read({ behaviour = 'honest-etag', parameters = {}, bufferBytes = 64 * 1024, ...reading }: Reading) {
+  await hostile.connectionsClosed();
   const url = reading.url ?? hostile.urlOf(behaviour, { ...FILE, ...parameters });
   const before = hostile.requests.length;
   const source = testSourceOptions({ maxBytes: 1024 * MiB, retryDelayMs: 1, ...reading.options });
@@ -94,30 +95,106 @@ describe('a source that breaks off', () => {
 
   it('is given up after tries that bring nothing', async () => {
     const before = hostile.requests.length;
-    const reading = read({ behaviour: 'length-too-long-by-fin', parameters: { surplusBytes: 1_000 } });
-    expect(await codeOf(reading)).toBe('SOURCE_CHANGED');
-    expect(hostile.requests.length - before).toBeLessThanOrEqual(4);
+    const reading = read({ behaviour: 'stall-in-body-without-progress', options: { stallTimeoutMs: 50 } });
+    expect(await codeOf(reading)).toBe('SOURCE_TIMEOUT');
+    expect(hostile.requests.length - before).toBe(1 + testSourceOptions().maxRetries);
   });
 });
 
 describe('a source without a version to ask for', () => {
   it('begins anew while nothing was handed out', async () => {
-    const options = { retryDelayMs: 1 };
-    const { sha256, shownSha256, requests } = await read({
-      url: withoutValidator(100_000),
-      bufferBytes: MiB,
-      options,
-    });
+    const { sha256, shownSha256, requests } = await read({ behaviour: 'no-validator-cut', bufferBytes: MiB });
     expect(sha256).toBe(await contentSha256(FILE));
     expect(shownSha256).toBe(sha256);
     expect(requests.map(({ range }) => range)).toEqual([undefined, undefined]);
   });
+
+  it('fails once a part was handed out, and says why it cannot go on', async () => {
+    await expect(read({ behaviour: 'no-validator-cut' })).rejects.toMatchObject({
+      code: 'SOURCE_TRUNCATED',
+      message: expect.stringContaining('names no version of the file'),
+    });
+  });
+
+  it.each<BehaviourName>(['etag-changes', 'last-modified-changes', 'total-changes', 'range-other-etag'])(
+    'is never mixed with another one: %s',
+    async (behaviour) => {
+      expect(await codeOf(read({ behaviour }))).toBe('SOURCE_CHANGED');
+    },
+  );
 });
 
-/** Cut once; the server of `honest-no-validator` never breaks off, so the file's ETag is left out of `cut-once-by-fin`. */
-function withoutValidator(cutAfterBytes: number): string {
-  return hostile.urlOf('cut-once-by-fin', { ...FILE, cutAfterBytes });
-}
+describe('a source whose ranges are not to be had', () => {
+  it.each<BehaviourName>(['range-ignored', 'range-wrong-start', 'range-multipart', 'range-without-content-range'])(
+    'is read again from its beginning, past what is here already: %s',
+    async (behaviour) => {
+      const { sha256, shownSha256 } = await read({ behaviour });
+      expect(sha256).toBe(await contentSha256(FILE));
+      expect(shownSha256).toBe(sha256);
+    },
+  );
+});
+
+describe('a source that limits each connection', () => {
+  const bigFile = { sizeBytes: 48 * MiB, seed: 3 };
+  const parameters = { ...bigFile, bytesPerSecond: 8_000_000 };
+
+  it('is read over several, in order, each byte once', async () => {
+    const { sha256, shownSha256, connections, requests } = await read({
+      behaviour: 'rate-per-connection',
+      parameters,
+      bufferBytes: 5 * MiB,
+    });
+    expect(sha256).toBe(await contentSha256(bigFile));
+    expect(shownSha256).toBe(sha256);
+    expect(connections).toBeGreaterThan(2);
+    expect(connections).toBeLessThanOrEqual(8);
+    // The first answer was for the whole file: what was on its way behind the first range is lost.
+    const sent = requests.reduce((sum, { bodyBytes }) => sum + bodyBytes, 0);
+    expect(sent).toBeLessThan(bigFile.sizeBytes + 8 * MiB);
+  });
+
+  it('is read over no more than are allowed', async () => {
+    const options = { maxConnections: 1 };
+    const small = { ...parameters, sizeBytes: 20 * MiB, bytesPerSecond: 40_000_000 };
+    const { connections, requests } = await read({ behaviour: 'rate-per-connection', parameters: small, options });
+    expect(connections).toBe(1);
+    expect(requests).toHaveLength(1);
+  });
+
+  it.each<BehaviourName>([
+    'connections-limited-by-503',
+    'connections-limited-by-429',
+    'connections-limited-by-reset',
+    'ranges-for-one-connection',
+  ])('and refuses more of them, is read over those it serves: %s', async (behaviour) => {
+    const { sha256, shownSha256 } = await read({ behaviour, parameters, bufferBytes: 5 * MiB });
+    expect(sha256).toBe(await contentSha256(bigFile));
+    expect(shownSha256).toBe(sha256);
+  });
+});
+
+describe('limits of a source', () => {
+  it('end one that drips, by its rate over a window', async () => {
+    const options = { minBytesPerSecond: 10_000, minRateWindowMs: 500 };
+    expect(await codeOf(read({ behaviour: 'body-drip', options }))).toBe('SOURCE_TOO_SLOW');
+  });
+
+  it('end one that floods with informational answers', async () => {
+    expect(await codeOf(read({ behaviour: 'interim-endless', options: { headersTimeoutMs: 100 } }))).toBe(
+      'SOURCE_TIMEOUT',
+    );
+  });
+
+  it('hold all sources of a process to one rate', async () => {
+    const begin = performance.now();
+    const options = { maxBytesPerSecond: 1_000_000 };
+    const parameters = { sizeBytes: 1_100_000, seed: 1 };
+    const { sha256 } = await read({ parameters, options });
+    expect(sha256).toBe(await contentSha256(parameters));
+    expect(performance.now() - begin).toBeGreaterThan(800);
+  });
+});
 
 describe('sourceHeaders', () => {
   it.each([
@@ -135,5 +212,12 @@ describe('sourceHeaders', () => {
     const headers = parseSourceHeaders({ Authorization: 'Bearer secret' });
     const { requests } = await read({ request: { headers } });
     expect(requests[0]?.headers.authorization).toBe('Bearer secret');
+  });
+
+  it('are dropped when a redirect leads to another origin', async () => {
+    const headers = parseSourceHeaders({ Authorization: 'Bearer secret', 'X-Api-Key': 'secret' });
+    const { requests } = await read({ behaviour: 'redirect-to-other-origin', request: { headers } });
+    expect(requests.map(({ headerNames }) => headerNames.includes('x-api-key'))).toEqual([true, false]);
+    expect(requests.map(({ headerNames }) => headerNames.includes('authorization'))).toEqual([true, false]);
   });
 });

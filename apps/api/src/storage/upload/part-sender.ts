@@ -5,6 +5,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { Inject, Injectable } from '@nestjs/common';
+import pLimit from 'p-limit';
 import { S3Clients } from '../s3/s3-clients.js';
 import { attemptsOf, isTaken, isUnclear, isUploadGone } from '../s3/s3-error.js';
 import { StoreRetry } from '../s3/store-retry.js';
@@ -30,6 +31,9 @@ export interface SendingMode {
 /** The calls that bring bytes into the store, each with its hash, its time limit and its further tries. */
 @Injectable()
 export class PartSender {
+  /** One part at a time, a stretch in each turn of the event loop: many at once would hold it up for long. */
+  private readonly hashing = pLimit(1);
+
   constructor(
     private readonly clients: S3Clients,
     private readonly retry: StoreRetry,
@@ -73,15 +77,15 @@ export class PartSender {
     body: Buffer,
     { integrity }: SendingMode,
   ): Promise<CompletedPart> {
-    const { input, payloadHash } = await digestPart(integrity, body);
+    const { input, payloadHash } = await this.hashing(() => digestPart(integrity, body));
     const { bucket: Bucket, key: Key } = attempt.place;
     const send = async () => {
       const part = { Bucket, Key, UploadId: attempt.uploadId, PartNumber: number, Body: body, ...input };
       const command = new UploadPartCommand(part);
       setPayloadHash(command, payloadHash);
-      const { ETag } = await this.clients.parts.send(command, this.limitsOf(attempt, body));
+      // AWS wants a part named with the checksum that it gave back; Swift, which gives none, refuses the name for it.
+      const { ETag, ChecksumCRC32 } = await this.clients.parts.send(command, this.limitsOf(attempt, body));
       if (!ETag) throw new StorageError('UPLOAD_FAILED', `the store took part ${number} and gave it no ETag`);
-      const { ChecksumCRC32 } = input;
       return { PartNumber: number, ETag, ...(ChecksumCRC32 !== undefined ? { ChecksumCRC32 } : {}) };
     };
     try {
@@ -99,7 +103,7 @@ export class PartSender {
     body: Buffer,
     { integrity, headers, isPutConditional }: SendingMode,
   ): Promise<void> {
-    const { input, payloadHash } = await digestPart(integrity, body);
+    const { input, payloadHash } = await this.hashing(() => digestPart(integrity, body));
     const { bucket: Bucket, key: Key, token } = attempt.target;
     const send = async () => {
       const command = new PutObjectCommand({

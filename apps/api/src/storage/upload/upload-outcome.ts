@@ -68,7 +68,7 @@ export class UploadOutcome {
     if (found?.size === size && (await this.proof.isReadable(place, size))) return { size, etag: found.etag };
     if (found !== undefined) {
       await this.cleaner.removeObject(place);
-      target.hooks?.onDiscarded?.();
+      if (attempt.put !== 'unclear') target.hooks?.onDiscarded?.();
     }
     throw new StorageError(
       'UPLOAD_FAILED',
@@ -140,7 +140,7 @@ export class UploadOutcome {
       if (found?.size === bytes && target.signal?.aborted !== true) return true;
       if (found !== undefined) await this.cleaner.removeObject(place);
       // A request that got no answer may land yet: the row keeps what the next owner needs to look again.
-      if (found !== undefined || put !== 'unclear') target.hooks?.onDiscarded?.();
+      if (put !== 'unclear') target.hooks?.onDiscarded?.();
     } catch (error) {
       this.cleaner.warn('settling the PUT of', place, error); // The first error counts; whether the object is there stays open.
     }

@@ -1,0 +1,205 @@
+import { StorageError } from '../storage.errors.js';
+import type { FileWindows, Slice } from './file-windows.js';
+import type { Lane, OpenBody } from './lane.js';
+import {
+  compareFacts,
+  type FileFacts,
+  type Framing,
+  ifRangeOf,
+  judgeRange,
+  readBodyFacts,
+  readFileFacts,
+} from './source-answer.js';
+import type { SourceAnswer } from './source-client.js';
+import { SourceFault } from './source-fault.js';
+import type { SourceLink } from './source-link.js';
+import type { SourceRequest } from './source-request.js';
+
+const MiB = 1024 * 1024;
+
+interface FileOpenerParts {
+  readonly request: SourceRequest;
+  readonly link: SourceLink;
+  readonly windows: FileWindows;
+  /** In bytes. */
+  readonly maxBytes: number;
+  readonly signal: AbortSignal;
+  /** Whether one lane alone reads the file: only then may it begin anew. */
+  readonly isAlone: () => boolean;
+  /** Told of bytes that were read again, and are of no use. */
+  readonly onSkipped: (bytes: number) => void;
+}
+
+/** Asks for the file or a part of it, and takes no answer that is of another version than the first was. */
+export class FileOpener {
+  /** The source does not give ranges as they are asked for: from here on whole answers are read past what is there. */
+  isWithoutRanges = false;
+  private facts: FileFacts | undefined;
+
+  constructor(private readonly parts: FileOpenerParts) {}
+
+  get contentEncoding(): string | null {
+    return this.facts?.contentEncoding ?? null;
+  }
+
+  /** The version has a name by which the rest of it can be asked for. */
+  get isNamed(): boolean {
+    return this.facts !== undefined && ifRangeOf(this.facts.validator) !== null;
+  }
+
+  /** The source says by itself that it takes ranges, and they can be held against the version. */
+  get takesRanges(): boolean {
+    return this.facts?.takesRanges === true && this.isNamed;
+  }
+
+  private get windows(): FileWindows {
+    return this.parts.windows;
+  }
+
+  /**
+   * A body that stands at the slice's position: the lane's own, or one that is asked for. `isAlone`: no other lane reads
+   * the file. Undefined when there is nothing behind the position after all.
+   *
+   * @throws SourceFault
+   */
+  async bodyAt(lane: Lane, slice: Slice, isAlone: boolean): Promise<OpenBody | undefined> {
+    const body = lane.bodyAt(slice.position);
+    if (body !== undefined) return body;
+    lane.dropBody();
+    const isFromStart = slice.position === 0 && isAlone;
+    if (isFromStart || this.isWithoutRanges) return await this.openWhole(lane, slice);
+    return await this.openRange(lane, slice, isAlone);
+  }
+
+  /** Asks for the whole file, and reads past what is here already. */
+  async openWhole(lane: Lane, slice?: Slice): Promise<OpenBody> {
+    const answer = await this.ask(lane, null, false);
+    try {
+      return await this.takeWhole(lane, answer, slice);
+    } catch (error) {
+      answer.body.destroy(new Error('answer not taken'));
+      throw error;
+    }
+  }
+
+  private async openRange(lane: Lane, slice: Slice, isAlone: boolean): Promise<OpenBody | undefined> {
+    const { position: start } = slice;
+    // Alone, a lane reads on to the end of the file, unless others have read what follows already.
+    const end = isAlone && this.windows.isFrontMost(slice) ? null : slice.end;
+    const answer = await this.ask(lane, `bytes=${start}-${end === null ? '' : end - 1}`, !isAlone);
+    try {
+      if (answer.status === 200) {
+        if (!isAlone) throw new SourceFault('SOURCE_PROTOCOL', 'source ignored a range', 'ranges');
+        return await this.takeWhole(lane, answer, slice);
+      }
+      return this.takeRange(lane, answer, { start, end }, slice);
+    } catch (error) {
+      answer.body.destroy(new Error('answer not taken'));
+      throw error;
+    }
+  }
+
+  private async ask(lane: Lane, range: string | null, isDirect: boolean): Promise<SourceAnswer> {
+    const ifRange = this.facts === undefined ? null : ifRangeOf(this.facts.validator);
+    return await this.parts.link.ask(lane.client, { range, ifRange }, this.parts.signal, { isDirect });
+  }
+
+  private async takeWhole(lane: Lane, answer: SourceAnswer, slice?: Slice): Promise<OpenBody> {
+    if (answer.status !== 200) {
+      // A part of the file was not asked for.
+      throw new SourceFault('SOURCE_STATUS', `source answered ${answer.status}`, 'final');
+    }
+    const { framing, length } = readBodyFacts(answer.headers);
+    const facts = readFileFacts(answer.headers, length);
+    const isSame = this.facts !== undefined && compareFacts(this.facts, facts) === 'same';
+    if (!isSame) {
+      if (this.facts !== undefined) this.restart(slice);
+      this.judgeFile(facts, framing);
+      this.facts = facts;
+      this.windows.length = length;
+    }
+    const body: OpenBody = { stream: answer.body, position: 0, end: length, framing, isWhole: true };
+    lane.body = body;
+    if (slice !== undefined && slice.position > 0) await this.skip(body, slice.position);
+    return body;
+  }
+
+  private async skip(body: OpenBody, bytes: number): Promise<void> {
+    const scratch = Buffer.allocUnsafe(Math.min(bytes, MiB));
+    while (body.position < bytes) {
+      const part = scratch.subarray(0, Math.min(scratch.length, bytes - body.position));
+      const count = await body.stream.fill(part, this.parts.onSkipped);
+      body.position += count;
+      if (count < part.length) {
+        throw new SourceFault('SOURCE_TRUNCATED', 'source ended before the byte that was reached already', 'retry');
+      }
+    }
+  }
+
+  private takeRange(
+    lane: Lane,
+    answer: SourceAnswer,
+    asked: { start: number; end: number | null },
+    slice: Slice,
+  ): OpenBody | undefined {
+    const known = this.facts as FileFacts;
+    const verdict = judgeRange(known, answer, asked);
+    if (verdict === 'changed') {
+      this.restart(slice);
+      throw new SourceFault('SOURCE_CHANGED', 'source changed while it was read', 'retry');
+    }
+    if (verdict === 'at-end') {
+      // Every byte was here already, and only the mark of the end was lost.
+      answer.body.destroy(new Error('nothing follows'));
+      this.windows.endAt(slice);
+      this.windows.markEnd();
+      return undefined;
+    }
+    this.windows.length ??= verdict.total;
+    lane.body = { stream: answer.body, position: asked.start, end: verdict.end + 1, framing: 'length', isWhole: false };
+    return lane.body;
+  }
+
+  /** What the first answer says decides before a byte is read. */
+  private judgeFile({ length }: FileFacts, framing: Framing): void {
+    if (framing === 'close' && this.parts.request.allowUnprovenLength !== true) {
+      const message =
+        'source gave neither Content-Length nor chunks, so the end of its file cannot be told from a broken connection';
+      throw new SourceFault('SOURCE_LENGTH_UNPROVEN', message, 'final');
+    }
+    if (length === null) return;
+    if (length > this.parts.maxBytes) throw this.tooLarge(length);
+    this.judgeLength(length);
+  }
+
+  judgeLength(bytes: number): void {
+    const { expectedBytes } = this.parts.request;
+    if (expectedBytes === undefined || bytes === expectedBytes) return;
+    const message = `source has ${bytes} bytes, and ${expectedBytes} were expected`;
+    throw new SourceFault('SOURCE_SIZE_MISMATCH', message, 'final');
+  }
+
+  tooLarge(bytes: number | 'more'): SourceFault {
+    const message =
+      bytes === 'more'
+        ? `source has more than the ${this.parts.maxBytes} bytes that are allowed (SOURCE_MAX_BYTES, maxBytes)`
+        : `source has ${bytes} bytes, and ${this.parts.maxBytes} are allowed (SOURCE_MAX_BYTES, maxBytes)`;
+    return new SourceFault('SOURCE_TOO_LARGE', message, 'final');
+  }
+
+  /**
+   * Begins anew, as long as nothing of the file was handed out.
+   *
+   * @throws SourceFault SOURCE_CHANGED, or `fault`, when something was
+   */
+  restart(slice: Slice | undefined, fault?: StorageError): void {
+    const isRestarted = slice !== undefined && this.parts.isAlone() && this.windows.restart(slice);
+    if (isRestarted) {
+      this.facts = undefined;
+      return;
+    }
+    if (fault === undefined) throw new SourceFault('SOURCE_CHANGED', 'source changed while it was read', 'final');
+    const message = `${fault.message}, and it names no version of the file by which the rest could be asked for`;
+    throw new SourceFault(fault.code, message, 'final', { cause: fault });
+  }
+}
