@@ -23,6 +23,8 @@ interface FileOpenerParts {
   readonly windows: FileWindows;
   /** In bytes. */
   readonly maxBytes: number;
+  /** New beginnings: each brings bytes, so a source with a new version at every request would never use up its tries. */
+  readonly maxRestarts: number;
   readonly signal: AbortSignal;
   /** Whether one lane alone reads the file: only then may it begin anew. */
   readonly isAlone: () => boolean;
@@ -35,6 +37,7 @@ export class FileOpener {
   /** The source does not give ranges as they are asked for: from here on whole answers are read past what is there. */
   isWithoutRanges = false;
   private facts: FileFacts | undefined;
+  private restarts = 0;
 
   constructor(private readonly parts: FileOpenerParts) {}
 
@@ -188,13 +191,15 @@ export class FileOpener {
   }
 
   /**
-   * Begins anew, as long as nothing of the file was handed out.
+   * Begins anew, as long as nothing of the file was handed out and it was not done too often.
    *
-   * @throws SourceFault SOURCE_CHANGED, or `fault`, when something was
+   * @throws SourceFault SOURCE_CHANGED, or `fault`, when it cannot
    */
   restart(slice: Slice | undefined, fault?: StorageError): void {
-    const isRestarted = slice !== undefined && this.parts.isAlone() && this.windows.restart(slice);
-    if (isRestarted) {
+    const { isAlone, maxRestarts } = this.parts;
+    const isPossible = slice !== undefined && isAlone() && this.restarts < maxRestarts;
+    if (isPossible && this.windows.restart(slice)) {
+      this.restarts += 1;
       this.facts = undefined;
       return;
     }

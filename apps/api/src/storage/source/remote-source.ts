@@ -73,6 +73,7 @@ export class RemoteSource implements ByteSource {
       link: this.link,
       windows: this.windows,
       maxBytes: this.maxBytes,
+      maxRestarts: options.maxRetries,
       signal: this.ended.signal,
       isAlone: () => this.isAlone,
       onSkipped: (bytes) => {
