@@ -136,6 +136,21 @@ describe('a source that never comes to rest', () => {
   );
 });
 
+describe('a source that does not speak proper HTTP', () => {
+  it.each<BehaviourName>([
+    'two-lengths',
+    'length-and-chunked',
+    'length-absurd',
+    'header-with-nul',
+    'switching-protocols-unasked',
+    'continue-unasked',
+  ])('is asked once: %s', async (behaviour) => {
+    const before = hostile.requests.length;
+    expect(await codeOf(read({ behaviour }))).toBe('SOURCE_PROTOCOL');
+    expect(hostile.requests.length - before).toBe(1);
+  });
+});
+
 describe('a source whose ranges are not to be had', () => {
   it.each<BehaviourName>(['range-ignored', 'range-wrong-start', 'range-multipart', 'range-without-content-range'])(
     'is read again from its beginning, past what is here already: %s',

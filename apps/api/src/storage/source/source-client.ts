@@ -211,6 +211,9 @@ function toSourceFault(error: Error & { code?: unknown }, isAnswered: boolean): 
       options,
     );
   }
+  if (!isAnswered && isImproperHead(error)) {
+    return new SourceFault('SOURCE_PROTOCOL', 'source did not speak proper HTTP', 'final', options);
+  }
   if (isAnswered) {
     const message = 'source closed the connection before the end of the file';
     return new SourceFault('SOURCE_TRUNCATED', message, 'retry', options);
@@ -219,6 +222,11 @@ function toSourceFault(error: Error & { code?: unknown }, isAnswered: boolean): 
     error.code === 'ENOTFOUND' || String(error.code).startsWith('ERR_TLS') || isCertificateError(error);
   const message = 'source cannot be reached, or gave no answer';
   return new SourceFault('SOURCE_UNREACHABLE', message, isHopeless ? 'final' : 'retry', options);
+}
+
+/** A head that undici's parser takes, and undici does not: lengths that contradict each other, 100 and 101 unasked. */
+function isImproperHead(error: Error): boolean {
+  return error instanceof errors.ResponseContentLengthMismatchError || /^bad (response|upgrade)$/.test(error.message);
 }
 
 /** OpenSSL's verdicts on a certificate (Node's documentation, "X509 certificate error codes"). */
