@@ -236,6 +236,9 @@ function toSourceFault(error: Error & { code?: unknown }, isAnswered: boolean): 
       options,
     );
   }
+  if (!isAnswered && isImproperHead(error)) {
+    return new SourceFault('SOURCE_PROTOCOL', 'source did not speak proper HTTP', 'final', options);
+  }
   if (isAnswered) {
     const message = 'source closed the connection before the end of the file';
     return new SourceFault('SOURCE_TRUNCATED', message, 'retry', options);
@@ -251,6 +254,11 @@ function toSourceFault(error: Error & { code?: unknown }, isAnswered: boolean): 
 function isOddAnswer(error: Error): boolean {
   if (error instanceof errors.ResponseContentLengthMismatchError) return true;
   return error instanceof errors.SocketError && ['bad response', 'bad upgrade'].includes(error.message);
+}
+
+/** A head that undici's parser takes, and undici does not: lengths that contradict each other, 100 and 101 unasked. */
+function isImproperHead(error: Error): boolean {
+  return error instanceof errors.ResponseContentLengthMismatchError || /^bad (response|upgrade)$/.test(error.message);
 }
 
 /** OpenSSL's verdicts on a certificate (Node's documentation, "X509 certificate error codes"). */
