@@ -210,6 +210,21 @@ describe('a link that expires', () => {
   });
 });
 
+describe('a source that begins anew', () => {
+  it('has the checksum of the whole file in its row', async () => {
+    const content = video(MiB);
+    let answers = 0;
+    const url = await serve((_request, response) => {
+      answers += 1;
+      response.writeHead(200, { 'content-length': content.length });
+      if (answers > 1) response.end(content);
+      else response.write(content.subarray(0, content.length / 2), () => response.destroy());
+    });
+    expect(await transfer(url)).toMatchObject({ transferStatus: 'DONE', sha256: sha256Of(content) });
+    expect(answers).toBe(2);
+  });
+});
+
 describe('createFromStream', () => {
   const create = (body: Readable, path = newPath(), options = {}) =>
     storage.transfers.createFromStream({ body, workspaceId, path, type: 'avatar', mimeType: 'image/png', ...options });

@@ -116,7 +116,7 @@ export class FileOpener {
       if (this.facts !== undefined) this.restart(slice);
       this.judgeFile(facts, framing);
       this.facts = facts;
-      this.windows.length = length;
+      this.windows.announce(length, slice);
     }
     const body: OpenBody = { stream: answer.body, position: 0, end: length, framing, isWhole: true };
     lane.body = body;

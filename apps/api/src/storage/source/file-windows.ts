@@ -105,6 +105,14 @@ export class FileWindows {
     if (slice === this.slices[0]) this.show();
   }
 
+  /** The length that a source announces before a byte of `slice` is read: nothing of the slice lies behind it. */
+  announce(length: number | null, slice?: Slice): void {
+    this.length = length;
+    if (slice === undefined || length === null || slice.end <= length) return;
+    slice.end = length;
+    this.taken = length;
+  }
+
   /** The file turned out to end where this slice has got to. */
   endAt(slice: Slice): void {
     slice.end = slice.position;
