@@ -1,6 +1,6 @@
 // @peculiar/x509 needs Reflect's metadata to be there before it is loaded.
 import 'reflect-metadata';
-import { type webcrypto as WebCrypto, webcrypto } from 'node:crypto';
+import { randomUUID, type webcrypto as WebCrypto, webcrypto } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import * as x509 from '@peculiar/x509';
 
@@ -31,8 +31,9 @@ interface Leaf {
 /** An authority and its certificates, made anew at each start: no private key lies in the repository. About 30 ms. */
 export async function makeCertificates(): Promise<Certificates> {
   const now = Date.now();
-  const trusted = await makeAuthority('Hostile source');
-  const stranger = await makeAuthority('Nobody');
+  // Names of its own, so that a client can trust several servers at once: OpenSSL finds issuers by their names.
+  const trusted = await makeAuthority(`Hostile source ${randomUUID()}`);
+  const stranger = await makeAuthority(`Nobody ${randomUUID()}`);
   const good = { issuer: trusted, names: OWN_NAMES, notBeforeMs: now - DAY_MS, notAfterMs: now + 365 * DAY_MS };
   return {
     authority: trusted.certificate.toString('pem'),

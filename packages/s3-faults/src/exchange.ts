@@ -194,6 +194,8 @@ export class Exchange {
 
   async dropRequestBody(): Promise<void> {
     this.continueRequest();
+    // A store that refused the request without reading its body would hold the rest back for ever.
+    this.request.unpipe();
     await finished(this.request.resume(), { writable: false });
   }
 

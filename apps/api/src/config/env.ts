@@ -118,6 +118,7 @@ const environmentSchema = z.object({
   S3_PART_SIZE_BYTES: withDefault(integer(5 * MiB, 5 * GiB), 10 * MiB),
   S3_QUEUE_SIZE: withDefault(integer(1, 64), 4),
   S3_RETRY_DELAY_MS: withDefault(integer(1, 60_000), 500),
+  S3_ANSWER_TIMEOUT_MS: withDefault(integer(50, 600_000), 60_000),
 
   TRANSFER_CONCURRENCY: withDefault(integer(1, 256), 16),
   TRANSFER_CONCURRENCY_PER_HOST: withDefault(integer(1, 256), 4),

@@ -36,6 +36,8 @@ export interface StoreOptions {
   readonly queueSize: number;
   /** Before the second try of a call; twice as long before each further one, with jitter. */
   readonly retryDelayMs: number;
+  /** Of one try of a call; five times as long for Complete, and for a part beyond the way of its bytes. */
+  readonly answerTimeoutMs: number;
 }
 
 /** What a source may be and how long it may take. */
@@ -126,6 +128,7 @@ export function toStorageOptions(env: Environment): StorageOptions {
       partSizeBytes: env.S3_PART_SIZE_BYTES,
       queueSize: env.S3_QUEUE_SIZE,
       retryDelayMs: env.S3_RETRY_DELAY_MS,
+      answerTimeoutMs: env.S3_ANSWER_TIMEOUT_MS,
     }),
     source: Object.freeze({
       allowHttp: env.SOURCE_ALLOW_HTTP,

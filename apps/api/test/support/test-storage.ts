@@ -39,14 +39,16 @@ export interface AbandonedRow {
 }
 
 /**
- * StorageModule on a database and a store of its own, with small parts, short limits and sources allowed on loopback.
+ * StorageModule on a database and a store of its own, or those given, which end with it; with small parts, short limits
+ * and sources allowed on loopback.
  */
 export async function startTestStorage(
   variables: Record<string, string> = {},
   ownDatabase?: TestDatabase,
+  ownStore?: TestStore,
 ): Promise<TestStorage> {
   const database = ownDatabase ?? (await createTestDatabase());
-  const store = await startTestStore();
+  const store = ownStore ?? (await startTestStore());
   const environment = readEnvironment({
     DATABASE_URL: database.url,
     AUTH_JWT_SECRET: TEST_JWT_SECRET,

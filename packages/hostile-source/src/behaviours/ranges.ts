@@ -154,6 +154,7 @@ export const RANGES = {
     async handle(exchange, { cutAfterBytes, missingBytes }) {
       if (await cutFirst(exchange, cutAfterBytes)) return;
       const answer = honestAnswer(exchange);
+      if (answer.status !== 206) return sendAnswer(exchange, answer);
       const range = { ...answer.range, end: Math.max(answer.range.start, answer.range.end - missingBytes) };
       await exchange.sendHead(answer.status, { ...answer.headers, 'Content-Length': String(range.end - range.start) });
       await exchange.sendContent(range);

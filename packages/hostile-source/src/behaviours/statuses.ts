@@ -2,7 +2,8 @@ import { behaviour } from '../behaviour.js';
 import type { Exchange, Headers } from '../exchange.js';
 import { cutFirst, honestAnswer, sendPart, serveHonestly } from '../representation.js';
 
-const LOGIN_PAGE = '<!doctype html><title>Sign in</title><form method="post"><input name="password"></form>\n';
+/** What stands in place of the file where a session has ended. */
+export const LOGIN_PAGE = '<!doctype html><title>Sign in</title><form method="post"><input name="password"></form>\n';
 const PLAIN_TEXT = 'text/plain; charset=utf-8';
 
 /** Answers that are not the file: for ever, for a while, or from the middle on. */

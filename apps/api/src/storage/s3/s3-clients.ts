@@ -3,12 +3,8 @@ import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { STORAGE_OPTIONS, type StorageOptions, type StoreOptions } from '../storage.options.js';
 
 const CONNECTION_TIMEOUT_MS = 5_000;
-/** Silence on the socket of a part; the whole part is limited where it is sent, by its size. */
-const PART_SOCKET_TIMEOUT_MS = 60_000;
-/** Calls without a body: the slowest known, a Delete of 1,000 segments on Swift, takes seconds. */
-const CONTROL_TIMEOUT_MS = 60_000;
-/** Complete stitches up to 10,000 parts and may take minutes (S3 API reference). */
-const COMPLETION_TIMEOUT_MS = 300_000;
+/** Complete stitches up to 10,000 parts and may take minutes (S3 API reference). In time limits of other calls. */
+const COMPLETION_TIMEOUTS = 5;
 /** The SDK's tries of a call: one more at once, for a kept connection that the store closed, or a clock that is off. */
 const SDK_ATTEMPTS = 2;
 
@@ -29,21 +25,23 @@ export class S3Clients implements OnApplicationShutdown {
   constructor(@Inject(STORAGE_OPTIONS) { store }: StorageOptions) {
     // A part carries one hash, made where it is sent: the SDK adds none of its own.
     this.parts = createClient({ ...store, checksumMode: 'WHEN_REQUIRED' }, store.endpoint, {
+      // The whole part is limited where it is sent, by its size; here silence on its socket is.
       requestTimeout: 0,
-      socketTimeout: PART_SOCKET_TIMEOUT_MS,
+      socketTimeout: store.answerTimeoutMs,
       // Uploads bound themselves. The wait for a free socket would count as CONNECTION_TIMEOUT_MS and fail the part.
       maxSockets: Number.POSITIVE_INFINITY,
       maxAttempts: SDK_ATTEMPTS,
     });
+    // The slowest known of these calls, a Delete of 1,000 segments on Swift, takes seconds.
     this.control = createClient(store, store.endpoint, {
-      requestTimeout: CONTROL_TIMEOUT_MS,
-      socketTimeout: CONTROL_TIMEOUT_MS,
+      requestTimeout: store.answerTimeoutMs,
+      socketTimeout: store.answerTimeoutMs,
       maxSockets: 50,
       maxAttempts: SDK_ATTEMPTS,
     });
     this.completion = createClient(store, store.endpoint, {
-      requestTimeout: COMPLETION_TIMEOUT_MS,
-      socketTimeout: COMPLETION_TIMEOUT_MS,
+      requestTimeout: store.answerTimeoutMs * COMPLETION_TIMEOUTS,
+      socketTimeout: store.answerTimeoutMs * COMPLETION_TIMEOUTS,
       maxSockets: Number.POSITIVE_INFINITY,
       maxAttempts: 1,
     });

@@ -76,6 +76,11 @@ export function isRefusal(error: unknown): boolean {
   return ((status >= 300 && status < 500) || status === 501) && !PASSING_NAMES.has(asSdkError(cause)?.name ?? '');
 }
 
+/** The keys, or the clock they are used with, are not good enough for this call. */
+export function isForbidden(error: unknown): boolean {
+  return REFUSED_STATUSES.has(statusOf(causeOf(error)) ?? 0);
+}
+
 /** `If-None-Match: *` found an object. Swift names it InvalidRequest, so the status alone counts. */
 export function isTaken(error: unknown): boolean {
   return statusOf(causeOf(error)) === 412;
@@ -125,7 +130,7 @@ export function toStoreError(
     );
   }
   const answer = `the store answered ${status} ${sdkError?.name ?? ''}`.trimEnd();
-  if (REFUSED_STATUSES.has(status)) {
+  if (isForbidden(error)) {
     return failed('STORE_ACCESS_DENIED', `${answer}; check the keys, the clock and the rights on the bucket`);
   }
   if (isTaken(error)) return failed('OBJECT_EXISTS', `${answer}; another object stands there, and was left alone`);

@@ -22,12 +22,14 @@ export type { Resolve } from './host-lookup.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
+/** What undici asks a connection with. */
+export interface DialOptions extends buildConnector.Options {
+  /** Ends the socket, in the middle of its handshake too. */
+  readonly signal?: AbortSignal;
+}
+
 /** Opens a socket to one of the addresses, all judged already. Tests give one that records and never dials. */
-export type Dial = (
-  options: buildConnector.Options,
-  addresses: readonly string[],
-  callback: buildConnector.Callback,
-) => void;
+export type Dial = (options: DialOptions, addresses: readonly string[], callback: buildConnector.Callback) => void;
 
 export interface AddressGuardOptions extends HostLists, HostLookupOptions {
   /** `10.0.0.0/8`, `127.0.0.1/32:9000`, `::1/128` or `[::1/128]:9000`. */
@@ -84,7 +86,7 @@ export class AddressGuard {
   }
 
   /** undici's `connect`: judges, then dials. Bound, so that it can be handed over as it is. */
-  readonly connect: buildConnector.connector = (options, callback) => {
+  readonly connect = (options: DialOptions, callback: buildConnector.Callback): void => {
     this.judge(options).then(
       (addresses) => this.dial(options, addresses, callback),
       (error: Error) => {
@@ -127,7 +129,12 @@ export const dialJudged: Dial = (options, addresses, callback) => {
     if (lookupOptions.all) done(null, judged);
     else done(null, judged[0]?.address ?? '', judged[0]?.family);
   };
-  const connector = buildConnector({ lookup: lookupJudged, timeout: CONNECT_TIMEOUT_MS, allowH2: false });
+  const connector = buildConnector({
+    lookup: lookupJudged,
+    timeout: CONNECT_TIMEOUT_MS,
+    allowH2: false,
+    ...(options.signal !== undefined ? { signal: options.signal } : {}),
+  });
   connector(options, (...[error, socket]: buildConnector.CallbackArgs) => {
     if (error !== null) return callback(error, null);
     if (!addresses.some((address) => isSameAddress(socket, address))) {

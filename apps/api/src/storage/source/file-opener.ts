@@ -23,6 +23,8 @@ interface FileOpenerParts {
   readonly windows: FileWindows;
   /** In bytes. */
   readonly maxBytes: number;
+  /** How often the file may begin anew. */
+  readonly maxRestarts: number;
   readonly signal: AbortSignal;
   /** Whether one lane alone reads the file: only then may it begin anew. */
   readonly isAlone: () => boolean;
@@ -35,6 +37,9 @@ export class FileOpener {
   /** The source does not give ranges as they are asked for: from here on whole answers are read past what is there. */
   isWithoutRanges = false;
   private facts: FileFacts | undefined;
+  private restarts = 0;
+  /** Length of the first version that was seen: whoever reads the file has made room for no more. */
+  private roomBytes: number | null | undefined;
 
   constructor(private readonly parts: FileOpenerParts) {}
 
@@ -113,7 +118,10 @@ export class FileOpener {
     const facts = readFileFacts(answer.headers, length);
     const isSame = this.facts !== undefined && compareFacts(this.facts, facts) === 'same';
     if (!isSame) {
-      if (this.facts !== undefined) this.restart(slice);
+      if (this.facts !== undefined) {
+        judgeChange(this.facts, facts);
+        this.restart(slice);
+      }
       this.judgeFile(facts, framing);
       this.facts = facts;
       this.windows.announce(length, slice);
@@ -167,6 +175,10 @@ export class FileOpener {
         'source gave neither Content-Length nor chunks, so the end of its file cannot be told from a broken connection';
       throw new SourceFault('SOURCE_LENGTH_UNPROVEN', message, 'final');
     }
+    if (this.roomBytes === undefined) this.roomBytes = length;
+    if (this.roomBytes !== null && (length === null || length > this.roomBytes)) {
+      throw new SourceFault('SOURCE_CHANGED', 'source changed while it was read, and is longer now', 'final');
+    }
     if (length === null) return;
     if (length > this.parts.maxBytes) throw this.tooLarge(length);
     this.judgeLength(length);
@@ -188,13 +200,15 @@ export class FileOpener {
   }
 
   /**
-   * Begins anew, as long as nothing of the file was handed out.
+   * Begins anew, as long as nothing of the file was handed out: a few times, because some sources never send a version
+   * to its end.
    *
-   * @throws SourceFault SOURCE_CHANGED, or `fault`, when something was
+   * @throws SourceFault SOURCE_CHANGED, or `fault`, when it may not begin anew
    */
   restart(slice: Slice | undefined, fault?: StorageError): void {
-    const isRestarted = slice !== undefined && this.parts.isAlone() && this.windows.restart(slice);
-    if (isRestarted) {
+    const isAllowed = this.parts.isAlone() && this.restarts < this.parts.maxRestarts;
+    if (slice !== undefined && isAllowed && this.windows.restart(slice)) {
+      this.restarts += 1;
       this.facts = undefined;
       return;
     }
@@ -202,4 +216,11 @@ export class FileOpener {
     const message = `${fault.message}, and it names no version of the file by which the rest could be asked for`;
     throw new SourceFault(fault.code, message, 'final', { cause: fault, isRetryable: fault.isRetryable });
   }
+}
+
+/** A web page in place of what was being read is what a link gives whose session has ended. */
+function judgeChange(before: FileFacts, now: FileFacts): void {
+  if (before.isWebPage || !now.isWebPage) return;
+  const message = 'source sent a web page, perhaps a login page, in the middle of the file';
+  throw new SourceFault('SOURCE_TYPE_MISMATCH', message, 'fresh-url');
 }

@@ -127,6 +127,33 @@ describe('a source without a version to ask for', () => {
   );
 });
 
+describe('a source that never comes to rest', () => {
+  it.each<BehaviourName>(['etag-changes-every-time', 'etag-alternates'])(
+    'is given up after some new beginnings: %s',
+    async (behaviour) => {
+      const step = behaviour === 'etag-alternates' ? { everyBytes: 100_000 } : { cutAfterBytes: 100_000 };
+      const before = hostile.requests.length;
+      expect(await codeOf(read({ behaviour, parameters: step, bufferBytes: MiB }))).toBe('SOURCE_CHANGED');
+      expect(hostile.requests.length - before).toBeLessThanOrEqual(2 * (1 + testSourceOptions().maxRetries));
+    },
+  );
+});
+
+describe('a source that does not speak proper HTTP', () => {
+  it.each<BehaviourName>([
+    'two-lengths',
+    'length-and-chunked',
+    'length-absurd',
+    'header-with-nul',
+    'switching-protocols-unasked',
+    'continue-unasked',
+  ])('is asked once: %s', async (behaviour) => {
+    const before = hostile.requests.length;
+    expect(await codeOf(read({ behaviour }))).toBe('SOURCE_PROTOCOL');
+    expect(hostile.requests.length - before).toBe(1);
+  });
+});
+
 describe('a source whose ranges are not to be had', () => {
   it.each<BehaviourName>(['range-ignored', 'range-wrong-start', 'range-multipart', 'range-without-content-range'])(
     'is read again from its beginning, past what is here already: %s',

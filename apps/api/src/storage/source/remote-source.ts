@@ -73,6 +73,7 @@ export class RemoteSource implements ByteSource {
       link: this.link,
       windows: this.windows,
       maxBytes: this.maxBytes,
+      maxRestarts: options.maxRetries,
       signal: this.ended.signal,
       isAlone: () => this.isAlone,
       onSkipped: (bytes) => {
@@ -231,7 +232,7 @@ export class RemoteSource implements ByteSource {
     const count = await body.stream.fill(target, (bytes) => this.advance(lane, body, slice, bytes));
     await bandwidth.spend(count);
     this.ended.signal.throwIfAborted();
-    if (count < wanted) this.handleEarlyEnd(body, slice);
+    if (count < wanted) this.handleEarlyEnd(lane, body, slice);
     if (slice.position === this.windows.length) await this.proveEnd(lane, body);
     if (body.position === body.end) await lane.endBody(body);
     if (count < wanted) lane.body = undefined;
@@ -247,7 +248,7 @@ export class RemoteSource implements ByteSource {
   }
 
   /** A body ended where HTTP says that it ends, before the slice did. */
-  private handleEarlyEnd(body: OpenBody, slice: Slice): void {
+  private handleEarlyEnd(lane: Lane, body: OpenBody, slice: Slice): void {
     const { length } = this.windows;
     if (body.end !== null || (length !== null && slice.position !== length)) {
       throw new SourceFault('SOURCE_TRUNCATED', 'source ended its answer before the end of the file', 'retry');
@@ -256,7 +257,10 @@ export class RemoteSource implements ByteSource {
       const message = 'source ended without a byte and did not announce an empty file';
       throw new SourceFault('SOURCE_EMPTY', message, 'final');
     }
-    if (body.framing === 'close') this.isVerified = false;
+    if (body.framing === 'close') {
+      if (lane.client.isBroken) throw new SourceFault('SOURCE_TRUNCATED', 'source broke the connection off', 'retry');
+      this.isVerified = false;
+    }
     this.windows.endAt(slice);
   }
 

@@ -14,7 +14,14 @@ const LAST_MODIFIED = 'Tue, 24 Nov 2026 08:00:00 GMT';
 
 function facts(changes: Partial<FileFacts> & { etag?: string; lastModified?: string } = {}): FileFacts {
   const { etag = null, lastModified = null, ...rest } = changes;
-  return { length: 100, contentEncoding: null, takesRanges: true, validator: { etag, lastModified }, ...rest };
+  return {
+    length: 100,
+    contentEncoding: null,
+    takesRanges: true,
+    isWebPage: false,
+    validator: { etag, lastModified },
+    ...rest,
+  };
 }
 
 describe('compareFacts', () => {

@@ -15,6 +15,8 @@ export interface FileFacts {
   readonly contentEncoding: string | null;
   /** The source says by itself that it takes ranges of bytes. */
   readonly takesRanges: boolean;
+  /** The source says that this is HTML. */
+  readonly isWebPage: boolean;
 }
 
 /** How the end of a body is marked: by its announced length, by a last chunk, or by nothing but the close. */
@@ -61,6 +63,7 @@ export function readFileFacts(headers: SourceHeaders, length: number | null): Fi
     validator: { etag: single(headers, 'etag'), lastModified: single(headers, 'last-modified') },
     contentEncoding: contentEncoding === 'identity' ? null : contentEncoding,
     takesRanges: single(headers, 'accept-ranges')?.toLowerCase() === 'bytes',
+    isWebPage: /^text\/html\b/i.test(single(headers, 'content-type') ?? ''),
   };
 }
 

@@ -1,4 +1,4 @@
-import { Agent, type Dispatcher, errors } from 'undici';
+import { Agent, type buildConnector, type Dispatcher, errors } from 'undici';
 import { StorageError } from '../storage.errors.js';
 import type { SourceOptions } from '../storage.options.js';
 import type { AddressGuard } from './address-guard.js';
@@ -40,17 +40,19 @@ export interface SourceAnswer {
 /** One connection to a source at a time; each hop is parsed and judged like the first. */
 export class SourceClient {
   private readonly agent: Agent;
+  private readonly closing = new AbortController();
+  private isSocketBroken = false;
   private dropped = Promise.withResolvers<void>();
   private isSurplus = false;
 
   constructor(
-    guard: AddressGuard,
+    private readonly guard: AddressGuard,
     private readonly options: SourceOptions,
   ) {
     // Its sockets, and what they say after a body, belong to this file alone. Time limits are kept elsewhere: undici's
     // begin anew with each informational answer, and a flood of those would never end.
     this.agent = new Agent({
-      connect: guard.connect,
+      connect: (options, callback) => this.connect(options, callback),
       headersTimeout: 0,
       bodyTimeout: 0,
       allowH2: false,
@@ -107,9 +109,32 @@ export class SourceClient {
     return this.isSurplus;
   }
 
-  /** Closes its connection at once, also in the middle of a body. */
+  /**
+   * Whether the connection was reset. undici takes that for the end of a body that only the close of its connection
+   * ends (lib/dispatcher/client-h1.js, onHttpSocketError).
+   */
+  get isBroken(): boolean {
+    return this.isSocketBroken;
+  }
+
+  /** Closes its connection at once, also in the middle of a handshake or of a body. */
   close(): void {
+    this.closing.abort(new Error('no longer used'));
     this.agent.destroy().catch(() => {}); // Closing twice rejects, and there is nothing left to do.
+  }
+
+  /** By the guard, with an eye on how the socket ends. */
+  private connect(options: buildConnector.Options, callback: buildConnector.Callback): void {
+    const { signal } = this.closing;
+    this.guard.connect({ ...options, signal }, (...[error, socket]: buildConnector.CallbackArgs) => {
+      if (error !== null) return callback(error, null);
+      this.isSocketBroken = false;
+      socket.once('error', (cause) => {
+        // That the other side closed in order is an error too, of undici's own.
+        this.isSocketBroken = !(cause instanceof errors.UndiciError);
+      });
+      callback(null, socket);
+    });
   }
 
   private askOnce(hop: SourceTarget, question: SourceQuestion, signal: AbortSignal): Promise<SourceAnswer> {
@@ -202,7 +227,7 @@ function toSourceFault(error: Error & { code?: unknown }, isAnswered: boolean): 
   if (error instanceof errors.HeadersOverflowError) {
     return new SourceFault('SOURCE_PROTOCOL', 'source sent more headers than are allowed', 'final', options);
   }
-  if (error instanceof errors.HTTPParserError) {
+  if (error instanceof errors.HTTPParserError || (!isAnswered && isOddAnswer(error))) {
     // In the middle of a body it is a chunk that was cut; before one it is not HTTP.
     return new SourceFault(
       'SOURCE_PROTOCOL',
@@ -210,6 +235,9 @@ function toSourceFault(error: Error & { code?: unknown }, isAnswered: boolean): 
       isAnswered ? 'retry' : 'final',
       options,
     );
+  }
+  if (!isAnswered && isImproperHead(error)) {
+    return new SourceFault('SOURCE_PROTOCOL', 'source did not speak proper HTTP', 'final', options);
   }
   if (isAnswered) {
     const message = 'source closed the connection before the end of the file';
@@ -220,6 +248,17 @@ function toSourceFault(error: Error & { code?: unknown }, isAnswered: boolean): 
   const message = 'source cannot be reached, or gave no answer';
   if (isHopeless) return new SourceFault('SOURCE_UNREACHABLE', message, 'final', { ...options, isRetryable: false });
   return new SourceFault('SOURCE_UNREACHABLE', message, 'retry', options);
+}
+
+/** A Content-Length beside other marks of the end, 100 Continue or 101 that nobody asked for. */
+function isOddAnswer(error: Error): boolean {
+  if (error instanceof errors.ResponseContentLengthMismatchError) return true;
+  return error instanceof errors.SocketError && ['bad response', 'bad upgrade'].includes(error.message);
+}
+
+/** A head that undici's parser takes, and undici does not: lengths that contradict each other, 100 and 101 unasked. */
+function isImproperHead(error: Error): boolean {
+  return error instanceof errors.ResponseContentLengthMismatchError || /^bad (response|upgrade)$/.test(error.message);
 }
 
 /** OpenSSL's verdicts on a certificate (Node's documentation, "X509 certificate error codes"). */

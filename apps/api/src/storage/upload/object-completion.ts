@@ -2,14 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type CompletedPart, CompleteMultipartUploadCommand } from '@aws-sdk/client-s3';
 import { Inject, Injectable } from '@nestjs/common';
 import { S3Clients } from '../s3/s3-clients.js';
-import { isRefusal, isTaken, toStoreError } from '../s3/s3-error.js';
+import { isRefusal, isTaken, isUploadGone, toStoreError } from '../s3/s3-error.js';
 import { StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { ObjectCleaner } from './object-cleaner.js';
-import { isOwn, ObjectProof } from './object-proof.js';
-import type { OpenUpload } from './upload-attempt.js';
+import { type FoundObject, isOwn, ObjectProof } from './object-proof.js';
+import type { ObjectPlace, OpenUpload } from './upload-attempt.js';
 
-/** Waits between looks at an upload whose Complete gave no clean answer; about half a minute in all. In retry delays. */
+/** Waits between looks at an object that must be there, or whose Complete gave no clean answer; about half a minute in all. In retry delays. */
 const SETTLE_WAITS = [0, 0.5, 1, 2, 4, 8, 16, 30];
 
 /** Who made an object, and what it must be. */
@@ -49,6 +49,16 @@ export class ObjectCompletion {
     }
   }
 
+  /** Looks again and again for an object that the store said it has: some show it later. */
+  async awaitShown(place: ObjectPlace, token: string): Promise<FoundObject | undefined> {
+    for (const wait of SETTLE_WAITS) {
+      await sleep(wait * this.options.store.retryDelayMs);
+      const found = await this.proof.findOwn(place, token);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
   /**
    * Nothing is aborted meanwhile, and Complete goes out again only where HEAD shows no object of ours: once Complete
    * may have been received, an Abort and a second Complete can both destroy an object that HEAD already shows.
@@ -66,17 +76,21 @@ export class ObjectCompletion {
     // Of the Complete alone: a HEAD that is refused says nothing of it.
     let completeError = firstError;
     let lastError = firstError;
+    let isMadePossible = !isRefusal(firstError);
     for (const wait of SETTLE_WAITS) {
       await sleep(wait * this.options.store.retryDelayMs);
       try {
         const found = await this.proof.find(upload);
         if (found?.size === expected.size && isOwn(found, expected.owner)) return true;
         const isWorthAnotherTry = isTaken(completeError) && (await this.cleaner.freeKey(upload, expected.owner));
+        // The upload may be gone because a Complete before made an object of it, which does not show yet.
+        if (isMadePossible && isUploadGone(completeError)) continue;
         if (isRefusal(completeError) && !isWorthAnotherTry) return false;
         if (wait === 0 && !isWorthAnotherTry) continue;
         completeError = undefined;
         await this.complete(upload, parts, expected.isConditional).catch((error) => {
           completeError = error;
+          isMadePossible ||= !isRefusal(error);
           throw error;
         });
       } catch (error) {

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { type CompletedPart, GetObjectCommand, HeadObjectCommand, ListPartsCommand } from '@aws-sdk/client-s3';
 import { Injectable } from '@nestjs/common';
 import { S3Clients } from '../s3/s3-clients.js';
-import { isGone, isRefusal, toStoreError } from '../s3/s3-error.js';
+import { isForbidden, isGone, isRefusal, toStoreError } from '../s3/s3-error.js';
 import { StoreRetry } from '../s3/store-retry.js';
 import type { ObjectPlace, OpenUpload } from './upload-attempt.js';
 
@@ -53,7 +53,8 @@ export class ObjectProof {
         if (bytes !== 1) return false;
       } catch (error) {
         // 409 BrokenMPU (Swift) and 404 NoSuchKey (Ceph) are how destroyed bytes look under an object that HEAD shows.
-        if (isRefusal(error)) return false;
+        // Keys that may not read say nothing of the bytes.
+        if (isRefusal(error) && !isForbidden(error)) return false;
         throw error;
       }
     }

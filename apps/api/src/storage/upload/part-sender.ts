@@ -4,12 +4,13 @@ import {
   PutObjectCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import pLimit from 'p-limit';
 import { S3Clients } from '../s3/s3-clients.js';
 import { attemptsOf, isTaken, isUnclear, isUploadGone } from '../s3/s3-error.js';
 import { StoreRetry } from '../s3/store-retry.js';
 import { StorageError } from '../storage.errors.js';
+import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { ObjectCleaner } from './object-cleaner.js';
 import type { ObjectHeaders } from './object-options.js';
 import { TOKEN_METADATA } from './object-proof.js';
@@ -18,8 +19,6 @@ import type { UploadAttempt } from './upload-attempt.js';
 
 /** A part slower than this is cut off and sent again, in bytes a second. */
 const MIN_BYTES_PER_SECOND = 64 * 1024;
-/** Beyond the way of the bytes: connection, answer, a store that is busy. In ms. */
-const ANSWER_TIME_MS = 60_000;
 
 /** How the bytes of one object are sent. */
 export interface SendingMode {
@@ -39,6 +38,7 @@ export class PartSender {
     private readonly clients: S3Clients,
     private readonly retry: StoreRetry,
     private readonly cleaner: ObjectCleaner,
+    @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {}
 
   /** Begins a multipart upload, whose id the owner of the attempt is told before this resolves. */
@@ -57,7 +57,7 @@ export class PartSender {
         // Not cut off by a cancel: an upload that the store began but whose id nobody read must be looked for.
         const { UploadId, $metadata } = await this.clients.control.send(create);
         attempt.uploadId = UploadId || undefined;
-        attempt.isCreateUnclear ||= ($metadata.attempts ?? 1) > 1;
+        attempt.isCreateUnclear ||= !UploadId || ($metadata.attempts ?? 1) > 1;
       } catch (error) {
         attempt.isCreateUnclear ||= isUnclear(error) || attemptsOf(error) > 1;
         throw error;
@@ -86,7 +86,7 @@ export class PartSender {
       const command = new UploadPartCommand(part);
       setPayloadHash(command, payloadHash);
       // AWS wants a part named with the checksum that it gave back; Swift, which gives none, refuses the name for it.
-      const { ETag, ChecksumCRC32 } = await this.clients.parts.send(command, limitsOf(attempt, body));
+      const { ETag, ChecksumCRC32 } = await this.clients.parts.send(command, this.limitsOf(attempt, body));
       if (!ETag)
         throw new StorageError(
           'UPLOAD_FAILED',
@@ -124,7 +124,7 @@ export class PartSender {
       setPayloadHash(command, payloadHash);
       if (attempt.put === 'unsent') attempt.put = 'sent';
       try {
-        await this.clients.parts.send(command, limitsOf(attempt, body));
+        await this.clients.parts.send(command, this.limitsOf(attempt, body));
       } catch (error) {
         // An answer to the SDK's second try says nothing of its first.
         if (isUnclear(error) || attemptsOf(error) > 1) attempt.put = 'unclear';
@@ -137,8 +137,10 @@ export class PartSender {
       await sendPatiently();
     });
   }
-}
 
-function limitsOf({ signal }: UploadAttempt, body: Buffer): { abortSignal: AbortSignal; requestTimeout: number } {
-  return { abortSignal: signal, requestTimeout: ANSWER_TIME_MS + (body.length / MIN_BYTES_PER_SECOND) * 1_000 };
+  /** Beyond the way of the bytes there is time for the connection, the answer and a store that is busy. */
+  private limitsOf({ signal }: UploadAttempt, body: Buffer): { abortSignal: AbortSignal; requestTimeout: number } {
+    const wayMs = (body.length / MIN_BYTES_PER_SECOND) * 1_000;
+    return { abortSignal: signal, requestTimeout: this.options.store.answerTimeoutMs + wayMs };
+  }
 }

@@ -3,7 +3,7 @@ import { StoreCapabilities } from '../s3/store-capabilities.js';
 import { StorageError } from '../storage.errors.js';
 import { ObjectCleaner } from './object-cleaner.js';
 import { ObjectCompletion } from './object-completion.js';
-import { isOwn, ObjectProof, ownerOf } from './object-proof.js';
+import { type FoundObject, isOwn, ObjectProof, ownerOf } from './object-proof.js';
 import type { ObjectPlace, UploadAttempt } from './upload-attempt.js';
 
 export interface UploadedObject {
@@ -58,18 +58,11 @@ export class UploadOutcome {
    * @throws StorageError UPLOAD_FAILED after the object, if it is ours, was removed
    */
   async prove(attempt: UploadAttempt): Promise<UploadedObject> {
-    const { bytes: size, completion, upload, target, place } = attempt;
+    const { bytes: size, target, place } = attempt;
     if (attempt.isFenced) throw attempt.firstError;
-    let found = await this.proof.findOwn(place, target.token);
-    if (found === undefined && completion !== undefined && upload !== undefined) {
-      // The SDK takes some errors with status 200 for success: this Complete was none.
-      if (await this.settleComplete(attempt, undefined)) found = await this.proof.findOwn(place, target.token);
-    }
+    const found = (await this.proof.findOwn(place, target.token)) ?? (await this.findLate(attempt));
     if (found?.size === size && (await this.proof.isReadable(place, size))) return { size, etag: found.etag };
-    if (found !== undefined) {
-      await this.cleaner.removeObject(place);
-      if (attempt.put !== 'unclear') target.hooks?.onDiscarded?.();
-    }
+    if (found !== undefined) await this.discardObject(attempt);
     throw new StorageError(
       'UPLOAD_FAILED',
       `upload of ${place.bucket}/${place.key} failed: ${size} bytes were sent, and the store shows ${found === undefined ? 'no such object' : `${found.size} bytes, or cannot read them`}`,
@@ -127,6 +120,25 @@ export class UploadOutcome {
     if (await this.completion.settle(upload, completion.parts, expected, error)) return true;
     await this.discardParts(attempt);
     return false;
+  }
+
+  /** Of an object that does not show although its PUT or its Complete seemed to go well. */
+  private async findLate(attempt: UploadAttempt): Promise<FoundObject | undefined> {
+    const { target, place } = attempt;
+    if (attempt.completion === undefined) return await this.completion.awaitShown(place, target.token);
+    // The SDK takes some errors with status 200 for success: this Complete was none.
+    const isMade = await this.settleComplete(attempt, undefined);
+    return isMade ? await this.proof.findOwn(place, target.token) : undefined;
+  }
+
+  /** What fails here is not what the caller is told: the row keeps what the next owner needs to look again. */
+  private async discardObject({ target, place, put }: UploadAttempt): Promise<void> {
+    try {
+      await this.cleaner.removeObject(place);
+      if (put !== 'unclear') target.hooks?.onDiscarded?.();
+    } catch (error) {
+      this.cleaner.warn('removing', place, error);
+    }
   }
 
   private async discardParts({ upload, target }: UploadAttempt): Promise<void> {

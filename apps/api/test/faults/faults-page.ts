@@ -1,0 +1,76 @@
+import { BEHAVIOURS, type ParameterValues } from '@s3-transfer/hostile-source';
+import { FAULTS } from '@s3-transfer/s3-faults';
+import { SOURCE_FAULTS, type SourceFault } from './source-faults.js';
+import { STORE_FAULTS, type StoreFault } from './store-faults.js';
+import type { Ending } from './transfer-ending.js';
+
+/** Of the storages that rows are played on. */
+const PART_SIZE_BYTES = 5 * 1024 ** 2;
+
+/** docs/faults.md, whole. */
+export function formatFaultsPage(): string {
+  return [
+    '# Faults',
+    'What a source or a store can do to a transfer, and how the transfer ends then. Each row is played by a test, over real ' +
+      'sockets, against PostgreSQL and an S3 server. This page is written from the tables of those tests, ' +
+      '`apps/api/test/faults/source-faults.ts` and `store-faults.ts`: do not edit it by hand.',
+    'After each row the test looks at everything that a transfer touches:',
+    [
+      '- DONE: the object has the bytes of the source, the row has their number and their SHA-256, and no upload is left.',
+      '- FAILED: the row tells the code, and there is neither an object of the transfer nor a part; or the purge table ' +
+        'knows what is left, and its worker removes it.',
+      '- Either way: no connection to the source is open, no call of the store is under way, no lease is held, and the ' +
+        'next transfer goes through the one slot there is.',
+    ].join('\n'),
+    'What each code means, and what to do about it, stands in [errors.md](errors.md).',
+    '## Sources',
+    'Files are of 300,000 bytes where nothing else is said, and so smaller than a part. What a source does is a behaviour ' +
+      'of `packages/hostile-source`.',
+    formatTable(['the source', 'the request comes with', 'the transfer ends', 'why'], SOURCE_FAULTS.map(sourceCells)),
+    '## Stores',
+    'What a store does is a fault of `packages/s3-faults`. A small file is one PUT, a large one an upload in parts. Between ' +
+      'two tries the tests wait a hundredth of what the product waits by default, so 60 ms here stand for six seconds.',
+    formatTable(['the store', 'when', 'the file', 'the transfer ends', 'why'], STORE_FAULTS.map(storeCells)),
+  ]
+    .join('\n\n')
+    .concat('\n');
+}
+
+function sourceCells({ behaviour, parameters, given, ending, why }: SourceFault): string[] {
+  const { title } = BEHAVIOURS[behaviour];
+  return [`\`${behaviour}\`: ${title}${detailsOf(parameters)}`, given.join(', '), formatEnding(ending), why];
+}
+
+function detailsOf({ cutAfterBytes = 0, ...parameters }: ParameterValues): string {
+  if (cutAfterBytes > PART_SIZE_BYTES) return ', in the second of two parts';
+  return formatParameters(parameters);
+}
+
+function storeCells({ fault, calls, parameters, sizeBytes, beside, ending, why }: StoreFault): string[] {
+  const rest = beside.map((other) => `; and ${FAULTS[other.fault].title}, at ${placeOf(other.calls)}`);
+  return [
+    `\`${fault}\`: ${FAULTS[fault].title}${formatParameters({ ...FAULTS[fault].parameters, ...parameters })}`,
+    `at ${placeOf(calls)}${rest.join('')}`,
+    sizeBytes > PART_SIZE_BYTES ? 'large' : 'small',
+    formatEnding(ending),
+    why,
+  ];
+}
+
+function placeOf(calls: StoreFault['calls']): string {
+  return calls.startsWith('first') ? `the ${calls}` : calls;
+}
+
+function formatParameters(parameters: Readonly<Record<string, number | boolean>>): string {
+  const all = Object.entries(parameters).map(([name, value]) => `${name} ${value}`);
+  return all.length === 0 ? '' : ` (${all.join(', ')})`;
+}
+
+function formatEnding(ending: Ending): string {
+  return ending === 'DONE' ? 'DONE' : `FAILED, \`${ending}\``;
+}
+
+function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n');
+}
