@@ -7,10 +7,11 @@ import {
   type ParameterValues,
   startHostileSource,
 } from '@s3-transfer/hostile-source';
+import { buildConnector } from 'undici';
 import { testSourceOptions } from '../../../test/support/test-source-options.js';
 import { StorageError } from '../storage.errors.js';
 import type { SourceOptions, StorageOptions } from '../storage.options.js';
-import { SourceReader } from './source-reader.js';
+import { SourceReader, type SourceSeams } from './source-reader.js';
 import { parseSourceHeaders, type SourceRequest } from './source-request.js';
 
 const MiB = 1024 * 1024;
@@ -30,6 +31,7 @@ interface Reading {
   url?: string;
   options?: Partial<SourceOptions>;
   request?: Partial<SourceRequest>;
+  seams?: SourceSeams;
   bufferBytes?: number;
 }
 
@@ -39,7 +41,7 @@ async function read({ behaviour = 'honest-etag', parameters = {}, bufferBytes = 
   const url = reading.url ?? hostile.urlOf(behaviour, { ...FILE, ...parameters });
   const before = hostile.requests.length;
   const source = testSourceOptions({ maxBytes: 1024 * MiB, retryDelayMs: 1, ...reading.options });
-  const reader = new SourceReader({ source } as StorageOptions);
+  const reader = new SourceReader({ source } as StorageOptions, reading.seams);
   let shown = createHash('sha256');
   const request: SourceRequest = {
     url: reader.parseUrl(url),
@@ -232,6 +234,26 @@ describe('a source whose TLS fails', () => {
     ['tls-reset-in-handshake', true],
   ])('is worth another try only where that may help: %s, %s', async (behaviour, isRetryable) => {
     await expect(read({ behaviour })).rejects.toMatchObject({ code: 'SOURCE_UNREACHABLE', isRetryable });
+  });
+});
+
+describe('a source that was read to its end', () => {
+  it('has no connection left', async () => {
+    await read({});
+    const begin = performance.now();
+    await hostile.connectionsClosed();
+    expect(performance.now() - begin).toBeLessThan(2_000);
+  });
+});
+
+describe('a redirect from https to http', () => {
+  it('is refused', async () => {
+    const connect = buildConnector({ ca: hostile.certificate });
+    const seams: SourceSeams = { dial: (options, _addresses, callback) => connect(options, callback) };
+    expect(await codeOf(read({ behaviour: 'redirect-to-http', seams }))).toBe('SOURCE_REDIRECT');
+    expect((await read({ url: hostile.urlOf('honest-etag', FILE, { listener: 'https' }), seams })).bytes).toBe(
+      FILE.sizeBytes,
+    );
   });
 });
 

@@ -111,3 +111,20 @@ describe('markDone', () => {
     expect(await state.find(claim.id)).toMatchObject({ transferStatus: 'TRANSFERRING', size: null });
   });
 });
+
+describe('an owner whose lease another took', () => {
+  it('changes nothing of the row, whatever it writes', async () => {
+    const { claim } = await claimNew();
+    await state.setUpload(claim, 'upload-of-the-new-owner');
+    const before = await state.find(claim.id);
+    const stale = { ...claim, leaseToken: randomUUID() };
+    expect(await state.renew(stale, 60_000)).toBe('lost');
+    expect(await state.setUpload(stale, null)).toBe(false);
+    expect(await state.setCompleting(stale, { size: 5, sha256: 'sha256', lengthVerified: true })).toBe(false);
+    expect(await state.markFailed(stale, { ...failure, keepUpload: false })).toBe(false);
+    expect(await state.releaseCleaned(stale)).toBe(false);
+    expect(await state.release(stale)).toBe(false);
+    expect(await state.remove(stale)).toBe(false);
+    expect(await state.find(claim.id)).toEqual(before);
+  });
+});

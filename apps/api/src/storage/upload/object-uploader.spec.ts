@@ -103,6 +103,11 @@ function answer(kind: string, times: number, act: (response: ServerResponse, req
 const refuse = (status: number, code: string) => (response: ServerResponse) =>
   void response.writeHead(status, { 'content-type': 'application/xml' }).end(`<Error><Code>${code}</Code></Error>`);
 
+/** An answer to HEAD. */
+function showObject(response: ServerResponse, size: number, token: string) {
+  response.writeHead(200, { 'content-length': size, 'x-amz-meta-transfer-token': token }).end();
+}
+
 describe('an object', () => {
   onStore();
 
@@ -303,6 +308,24 @@ describe('a source', () => {
     await expect(written).rejects.toBe(broken);
     await expectNothingLeft(key);
   });
+
+  it('that takes its time to stop is waited for before the Abort', async () => {
+    const source = new StalledSource(randomBytes(PART), 3 * PART);
+    let seenAtStop: string[] | undefined;
+    const stop = source.destroy.bind(source);
+    source.destroy = (reason) => {
+      setTimeout(() => {
+        seenAtStop ??= [...way.seen];
+        stop(reason);
+      }, 100);
+    };
+    answer('part', 9, refuse(403, 'AccessDenied'));
+    const { key, written } = write(source);
+    await expect(written).rejects.toMatchObject({ code: 'STORE_ACCESS_DENIED' });
+    expect(seenAtStop).toEqual(['create', 'part']);
+    expect(seen('abort')).toBeGreaterThan(0);
+    await expectNothingLeft(key);
+  });
 });
 
 describe('a store', () => {
@@ -379,6 +402,17 @@ describe('a store', () => {
     expect(await written).toMatchObject({ size: content.length });
     await expectContent(key, content);
     expect([seen('complete'), seen('abort')]).toEqual([1, 0]);
+  });
+
+  it.each<[string, string, (response: ServerResponse, token: string) => void]>([
+    ['shows the object of another in place of ours', 'head', (response) => showObject(response, 100, 'theirs.1')],
+    ['shows another size', 'head', (response, token) => showObject(response, 99, token)],
+    ['cannot read the bytes of the object it shows', 'get', refuse(404, 'NoSuchKey')],
+  ])('that %s is not believed', async (_what, kind, act) => {
+    const token = `${randomUUID()}.1`;
+    answer(kind, 99, (response) => act(response, token));
+    const { written } = write(streamOf(content.subarray(0, 100)), { token });
+    await expect(written).rejects.toMatchObject({ code: 'UPLOAD_FAILED' });
   });
 
   it.each([

@@ -1,0 +1,11 @@
+// Jest as everywhere, but for PostgreSQL: main.js starts one for all runs and names it in the environment.
+import config from '../../jest.config.js';
+
+export default {
+  ...config,
+  rootDir: '../..',
+  globalSetup: null,
+  globalTeardown: null,
+  // A removal that leaves a test waiting costs this much.
+  testTimeout: 10_000,
+};
