@@ -270,7 +270,7 @@ describe('createFromStream', () => {
     const expected = { size: 4, sha256: sha256Of(Buffer.from('abcd')) };
     await expect(create(Readable.from(['abcd']), newPath(), { expected })).resolves.toBeDefined();
     await expect(create(Readable.from(['abc']), newPath(), { expected })).rejects.toMatchObject({
-      code: 'SOURCE_TRUNCATED',
+      code: 'SOURCE_SIZE_MISMATCH',
     });
     await expect(create(Readable.from(['abce']), newPath(), { expected })).rejects.toMatchObject({
       code: 'SOURCE_CHECKSUM_MISMATCH',

@@ -227,7 +227,7 @@ function toSourceFault(error: Error & { code?: unknown }, isAnswered: boolean): 
   if (error instanceof errors.HeadersOverflowError) {
     return new SourceFault('SOURCE_PROTOCOL', 'source sent more headers than are allowed', 'final', options);
   }
-  if (error instanceof errors.HTTPParserError || (!isAnswered && isOddAnswer(error))) {
+  if (error instanceof errors.HTTPParserError) {
     // In the middle of a body it is a chunk that was cut; before one it is not HTTP.
     return new SourceFault(
       'SOURCE_PROTOCOL',
@@ -248,12 +248,6 @@ function toSourceFault(error: Error & { code?: unknown }, isAnswered: boolean): 
   const message = 'source cannot be reached, or gave no answer';
   if (isHopeless) return new SourceFault('SOURCE_UNREACHABLE', message, 'final', { ...options, isRetryable: false });
   return new SourceFault('SOURCE_UNREACHABLE', message, 'retry', options);
-}
-
-/** A Content-Length beside other marks of the end, 100 Continue or 101 that nobody asked for. */
-function isOddAnswer(error: Error): boolean {
-  if (error instanceof errors.ResponseContentLengthMismatchError) return true;
-  return error instanceof errors.SocketError && ['bad response', 'bad upgrade'].includes(error.message);
 }
 
 /** A head that undici's parser takes, and undici does not: lengths that contradict each other, 100 and 101 unasked. */
