@@ -5,9 +5,7 @@ import { type S3FaultProxy, startS3FaultProxy } from '@s3-transfer/s3-faults';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { startTestStorage, type TestStorage } from '../support/test-storage.js';
 import { startTestStore, type TestStore } from '../support/test-store.js';
-
-/** Files of this type have somebody who hands out fresh links. */
-export const TYPE_WITH_FRESH_LINKS = 'recording-with-fresh-links';
+import { TYPE_WITH_FRESH_LINKS } from './source-faults.js';
 
 /**
  * What one transfer at a time is played on: a source, a database and a way to the store of its own, so that sockets

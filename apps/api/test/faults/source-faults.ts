@@ -9,8 +9,10 @@ import {
   type ParameterValues,
 } from '@s3-transfer/hostile-source';
 import type { RemoteFile } from '../../src/storage/transfer/source-opener.js';
-import { TYPE_WITH_FRESH_LINKS } from './fault-stage.js';
 import type { Ending } from './transfer-ending.js';
+
+/** Files of this type have somebody who hands out fresh links. */
+export const TYPE_WITH_FRESH_LINKS = 'recording-with-fresh-links';
 
 /** What the request says beside the URL, in words that go on after "with". */
 const GIVEN = {
