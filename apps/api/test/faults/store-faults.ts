@@ -301,6 +301,13 @@ export const STORE_FAULTS: readonly StoreFault[] = [
     'UPLOAD_FAILED',
     'without an upload id nothing can be sent',
   ),
+  large(
+    'create-empty-body',
+    'first CreateMultipartUpload',
+    'UPLOAD_FAILED',
+    'the upload whose id nobody knows cannot be looked for now: it is ended later',
+    { beside: [{ fault: 'read-answer-lost', calls: 'every ListMultipartUploads' }] },
+  ),
   large('create-html', 'first CreateMultipartUpload', 'UPLOAD_FAILED', 'without an upload id nothing can be sent'),
   large(
     'upload-id-unknown',

@@ -140,6 +140,9 @@ export class TransferRunner {
           if (!(await this.state.setCompleting(claim, read))) throw lost(claim);
           left.isPossible = true;
         },
+        onUnanswered: () => {
+          left.isPossible = true;
+        },
         onDiscarded: () => {
           left.isPossible = false;
         },

@@ -23,6 +23,16 @@ const ABORT_WAITS = [0, 0.2, 0.8, 3.2, 12.8];
 /** How far the store's clock may be behind ours. */
 const CLOCK_TOLERANCE_MS = 60_000;
 
+/** Uploads whose id nobody read. */
+interface UnansweredUploads {
+  /** Those begun before are left alone. */
+  readonly since: Date;
+  /** The one whose id was read in the end. */
+  readonly keepId?: string;
+  /** With it a busy store is outlasted until the signal aborts; without, one look must do. */
+  readonly signal?: AbortSignal;
+}
+
 /** Takes out of the bucket what an upload left there. */
 @Injectable()
 export class ObjectCleaner {
@@ -54,20 +64,28 @@ export class ObjectCleaner {
   }
 
   /**
-   * Aborts uploads of this key that the store began while its answer, and with it their id, got lost. Those begun
-   * before `since` are left alone, and so is the upload `keepId`.
+   * Aborts uploads of this key that the store began while its answer, and with it their id, got lost. Says false, and
+   * logs, when one may be left.
    */
-  async discardUnanswered({ bucket, key }: ObjectPlace, since: Date, keepId?: string): Promise<void> {
+  async discardUnanswered(
+    { bucket, key }: ObjectPlace,
+    { since, keepId, signal }: UnansweredUploads,
+  ): Promise<boolean> {
     const list = new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key });
+    const look = () => this.clients.control.send(list);
     const isLost = ({ Key, UploadId, Initiated }: MultipartUpload) =>
       Key === key && UploadId !== keepId && (Initiated?.getTime() ?? 0) >= since.getTime() - CLOCK_TOLERANCE_MS;
     try {
-      const uploads = (await this.clients.control.send(list)).Uploads ?? [];
-      for (const { UploadId = '' } of uploads.filter(isLost)) {
-        await this.discardParts({ bucket, key, uploadId: UploadId });
+      const patience = signal && { action: 'looking for lost uploads of', bucket, key, signal };
+      const { Uploads = [] } = await (patience ? this.retry.run(look, patience) : look());
+      let areGone = true;
+      for (const { UploadId = '' } of Uploads.filter(isLost)) {
+        areGone = (await this.discardParts({ bucket, key, uploadId: UploadId })) && areGone;
       }
+      return areGone;
     } catch (error) {
-      this.warn('looking for lost uploads of', { bucket, key }, error); // They hold no parts, and the upload itself goes on.
+      this.warn('looking for lost uploads of', { bucket, key }, error);
+      return false;
     }
   }
 

@@ -69,8 +69,10 @@ export class PartSender {
       throw new StorageError('UPLOAD_FAILED', `the store began an upload of ${Bucket}/${Key} and gave it no id`);
     }
     await hooks?.onUploadId?.(uploadId);
-    // Only now: the owner has just said that the file is still ours.
-    if (attempt.isCreateUnclear) await this.cleaner.discardUnanswered(attempt.place, attempt.createdAt, uploadId);
+    if (!attempt.isCreateUnclear) return;
+    // Only now: the owner has just said that the file is still ours. What is left holds no part, and the upload goes on.
+    const { place, createdAt: since, signal } = attempt;
+    await this.cleaner.discardUnanswered(place, { since, keepId: uploadId, signal });
   }
 
   async sendPart(

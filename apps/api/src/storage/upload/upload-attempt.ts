@@ -5,6 +5,8 @@ import { StorageError } from '../storage.errors.js';
 export interface UploadHooks {
   /** The store gave this id; no part has been sent yet. */
   onUploadId?(uploadId: string): Promise<void>;
+  /** The upload failed, and the store may have begun it all the same, with an id that nobody was told. */
+  onUnanswered?(): void;
   /** All bytes are stored as parts, or held for the one PUT: the next request makes the object. */
   beforeObject?(bytes: number): Promise<void>;
   /** The upload failed; the store shows neither a part of it nor its object, and no request of it can land any more. */

@@ -78,7 +78,8 @@ export class UploadOutcome {
     } else if (attempt.upload !== undefined) {
       await this.discardParts(attempt);
     } else if (attempt.isCreateUnclear) {
-      await this.cleaner.discardUnanswered(attempt.place, attempt.createdAt);
+      const areGone = await this.cleaner.discardUnanswered(attempt.place, { since: attempt.createdAt });
+      if (!areGone) attempt.target.hooks?.onUnanswered?.();
     } else if (attempt.put !== 'unsent' && (await this.settlePut(attempt))) {
       return;
     }
