@@ -21,7 +21,7 @@ function serve(socket) {
   const reader = new RequestReader(({ method, target, headers }) => {
     const url = new URL(target, 'http://sink');
     const operation = store.begin({ method, path: url.pathname, query: url.searchParams, headers });
-    if (headers.expect === '100-continue') socket.write('HTTP/1.1 100 Continue\r\n\r\n');
+    if (headers.expect?.toLowerCase() === '100-continue') socket.write('HTTP/1.1 100 Continue\r\n\r\n');
     return {
       data: (chunk) => operation.data(chunk),
       end: () => {
