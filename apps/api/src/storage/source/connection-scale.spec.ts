@@ -38,6 +38,11 @@ describe('ConnectionScale', () => {
     expect(run(new ConnectionScale(8), 4, () => 20, 0.5)).toEqual([1, 1, 1, 1]);
   });
 
+  it('takes no slow moment of a fast connection for a limit of the source', () => {
+    const rates = [100, 20, 20, 100, 30, 30, 30];
+    expect(run(new ConnectionScale(8), rates.length, () => rates.shift() ?? 0)).toEqual([1, 1, 1, 1, 1, 1, 1]);
+  });
+
   it('keeps to its limit, and to one when ranges are refused', () => {
     expect(run(new ConnectionScale(3), 4, (connections) => connections * 20).at(-1)).toBe(3);
     const scale = new ConnectionScale(8);

@@ -6,7 +6,7 @@ const WORTHWHILE_GAIN = 1.25;
 const IDLE_SHARE = 0.3;
 /** Ticks that new connections get to show what they bring. */
 const TRIAL_TICKS = 4;
-/** After a trial in vain, or a fault. In ms. */
+/** After a trial in vain, a fault, or a connection that was fast. In ms. */
 const REST_MS = 30_000;
 
 export interface ScaleTick {
@@ -37,7 +37,10 @@ export class ConnectionScale {
     this.restMs = Math.max(0, this.restMs - elapsedMs);
     const rate = (bytes / elapsedMs) * 1_000;
     if (this.trial !== undefined && !this.judge(this.trial, rate)) return;
-    const isBottleneck = idleMs < elapsedMs * IDLE_SHARE && rate < FAST_BYTES_PER_SECOND * this.current;
+    const isFast = rate >= FAST_BYTES_PER_SECOND * this.current;
+    // One slow moment of a fast connection says nothing of the source: this process may have had no time.
+    if (isFast) this.restMs = REST_MS;
+    const isBottleneck = idleMs < elapsedMs * IDLE_SHARE && !isFast;
     if (this.restMs > 0 || !isBottleneck || this.current >= this.max) return;
     this.trial = { rate, before: this.current, ticks: 0 };
     this.current = Math.min(this.max, this.current * 2);
