@@ -233,6 +233,7 @@ describe('the API as a process', () => {
       type: 'about:blank',
       title: 'Internal Server Error',
       status: 500,
+      retryable: false,
       instance: `/workspaces/${workspaceId}/recordings`,
       code: 'INTERNAL',
       requestId: 'trace-500',
