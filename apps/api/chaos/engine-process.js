@@ -14,6 +14,7 @@ export class EngineProcess {
   #exited;
   #waiting = new Map();
   #lastId = 0;
+  #ended;
 
   /** `onLine` sees every line of its log and of what else it prints. */
   static async start(environment, { cwd, onLine }) {
@@ -38,7 +39,7 @@ export class EngineProcess {
   ask(action, request) {
     this.#lastId += 1;
     const answer = this.#answerTo(this.#lastId);
-    this.#child.send({ id: this.#lastId, action, request });
+    if (this.#child.connected) this.#child.send({ id: this.#lastId, action, request });
     return answer;
   }
 
@@ -67,6 +68,7 @@ export class EngineProcess {
   }
 
   #answerTo(id) {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
     return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
   }
 
@@ -78,6 +80,7 @@ export class EngineProcess {
   }
 
   #fail(error) {
+    this.#ended = error;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }

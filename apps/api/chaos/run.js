@@ -75,9 +75,11 @@ async function playTransfer(stage, checks, transfer) {
 async function inTime(answer) {
   const end = new AbortController();
   const late = sleep(TRANSFER_LIMIT_MS, undefined, { signal: end.signal }).catch(() => {}); // It ended before.
-  const result = await Promise.race([answer, late]);
-  end.abort();
-  return result;
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    end.abort();
+  }
 }
 
 function checkMemory(checks, { idleBytes, peakBytes }) {
