@@ -4,7 +4,7 @@ const REDACTED = '[redacted]';
 
 /** Names whose value is a secret wherever `name=value` stands: presigned queries, their rivals' and plain tokens. */
 const SECRET_NAME =
-  '(?:x-(?:amz|goog|ms|oss|cos)-[a-z0-9-]+|awsaccesskeyid|sig|[a-z0-9_-]{0,40}(?:signature|token|secret|passw(?:or)?d|api[-_]?key|access[-_]?key(?:[-_]?id)?|credentials?|jwt))';
+  '(?:x-(?:amz|goog|ms|oss|cos)-[a-z0-9-]{1,64}|awsaccesskeyid|sig|[a-z0-9_-]{0,40}(?:signature|token|secret|passw(?:or)?d|api[-_]?key|access[-_]?key(?:[-_]?id)?|credentials?|jwt))';
 
 const RULES: readonly (readonly [pattern: RegExp, replacement: string])[] = [
   // User name and password of a URL. Greedy up to the last @: passwords hold that sign too.
