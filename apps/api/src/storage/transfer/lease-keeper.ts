@@ -66,9 +66,11 @@ export class LeaseKeeper {
     const outcome = await state.renew(claim, leaseMs, { bytes, totalBytes });
     this.writtenBytes = bytes;
     if (outcome === 'deleted') this.stop.abort(new StorageError('TRANSFER_CANCELLED', 'the file was deleted'));
-    if (outcome === 'lost') {
-      const message = `transfer of file ${claim.id} was taken over by another process`;
-      this.stop.abort(new StorageError('TRANSFER_LOST', message));
-    }
+    if (outcome === 'lost') this.stop.abort(transferLost(claim));
   }
+}
+
+/** What an owner is told whose row another took. */
+export function transferLost({ id }: Claim): StorageError {
+  return new StorageError('TRANSFER_LOST', `transfer of file ${id} was taken over by another process`);
 }

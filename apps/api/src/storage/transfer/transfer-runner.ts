@@ -8,7 +8,7 @@ import { ObjectCleaner } from '../upload/object-cleaner.js';
 import type { ObjectOptions } from '../upload/object-options.js';
 import { ObjectUploader } from '../upload/object-uploader.js';
 import { type UploadedObject, UploadOutcome } from '../upload/upload-outcome.js';
-import { LeaseKeeper } from './lease-keeper.js';
+import { LeaseKeeper, transferLost } from './lease-keeper.js';
 import { ProgressMeter, type TransferProgress } from './progress-meter.js';
 import { type Claim, TransferStateRepository } from './transfer-state.repository.js';
 
@@ -69,7 +69,7 @@ export class TransferRunner {
       const stored =
         (await this.takeUp(claim, job, left)) ??
         (await this.transfer(claim, job, { left, meter, signal: lease.signal }));
-      if (!(await this.state.markDone(claim, stored))) throw lost(claim);
+      if (!(await this.state.markDone(claim, stored))) throw transferLost(claim);
     } catch (error) {
       await this.fail(claim, error, left.isPossible);
       throw error;
@@ -93,7 +93,7 @@ export class TransferRunner {
         `parts of an earlier try of ${job.bucket}/${job.key} cannot be discarded`,
       );
     }
-    if (!(await this.state.setUpload(claim, null))) throw lost(claim);
+    if (!(await this.state.setUpload(claim, null))) throw transferLost(claim);
     left.isPossible = false;
     return null;
   }
@@ -131,13 +131,13 @@ export class TransferRunner {
       hooks: {
         onUploadId: async (uploadId) => {
           left.isPossible = true;
-          if (!(await this.state.setUpload(claim, uploadId))) throw lost(claim);
+          if (!(await this.state.setUpload(claim, uploadId))) throw transferLost(claim);
         },
         beforeObject: async (size) => {
           sha256 = hash.digest('hex');
           assertSha256(sha256, job.expectedSha256);
           const read = { size, sha256, lengthVerified: source.isLengthVerified };
-          if (!(await this.state.setCompleting(claim, read))) throw lost(claim);
+          if (!(await this.state.setCompleting(claim, read))) throw transferLost(claim);
           left.isPossible = true;
         },
         onUnanswered: () => {
@@ -183,8 +183,4 @@ function assertSha256(sha256: string, expected: string | undefined): void {
 /** Names one try of one file in the object's metadata. */
 function tokenOf({ id, attempts }: Pick<Claim, 'id' | 'attempts'>): string {
   return `${id}.${attempts}`;
-}
-
-function lost({ id }: Claim): StorageError {
-  return new StorageError('TRANSFER_LOST', `transfer of file ${id} was taken over by another process`);
 }
