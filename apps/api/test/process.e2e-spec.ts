@@ -88,6 +88,7 @@ describe('the API as a process', () => {
         'S3_SECRET_ACCESS_KEY',
         'S3_PART_SIZE_BYTES',
         'LOG_LEVEL',
+        'DATA_ENCRYPTION_KEY',
         'AUTH_JWT_SECRET or AUTH_JWKS_URL',
       ]) {
         expect(stderr).toMatch(new RegExp(`^ {2}${key} must`, 'm'));

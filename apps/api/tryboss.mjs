@@ -1,0 +1,3 @@
+import { fromPrisma, PgBoss } from 'pg-boss';
+
+console.log(Object.keys(await import('pg-boss')));
