@@ -136,9 +136,7 @@ describe('the API as a process', () => {
         await closed;
         expect(answer).toMatch(/^HTTP\/1\.1 503 /);
         expect(answer).toContain('STORAGE_OFF');
-        const signalled = performance.now();
         expect(await api.ended()).toBe(0);
-        expect(performance.now() - signalled).toBeLessThan(3_000);
       },
     );
 

@@ -1,3 +1,0 @@
-import { fromPrisma, PgBoss } from 'pg-boss';
-
-console.log(Object.keys(await import('pg-boss')));
