@@ -42,9 +42,7 @@ export class FileRemoval {
       if (uploadId !== null && !(await this.cleaner.discardParts({ bucket, key, uploadId }))) {
         throw new StorageError('FILE_BUSY', `parts of file ${id} cannot be discarded now; delete it again later`);
       }
-      if (!(await this.cleaner.isObjectGone({ bucket, key }))) {
-        throw new StorageError('FILE_BUSY', `the store still shows ${bucket}/${key} after its delete; is it locked?`);
-      }
+      await this.cleaner.assertObjectGone({ bucket, key });
       if (!(await this.state.remove(claim))) {
         throw new StorageError('FILE_BUSY', `file ${id} was taken over while it was removed; delete it again`);
       }
