@@ -125,6 +125,7 @@ const environmentSchema = z.object({
   TRANSFER_MEMORY_BYTES: withDefault(integer(5 * MiB, 64 * GiB), 256 * MiB),
   TRANSFER_LEASE_SECONDS: withDefault(integer(3, 3_600), 30),
   PURGE_INTERVAL_SECONDS: withDefault(integer(1, 86_400), 15),
+  DELETED_RETENTION_DAYS: withDefault(integer(0, 36_500), 30),
 
   SOURCE_ALLOW_HTTP: withDefault(flag, true),
   SOURCE_ALLOWED_ADDRESSES: cidrList,

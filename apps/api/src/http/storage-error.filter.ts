@@ -136,6 +136,8 @@ function toStatus(code: StorageErrorCode): number {
     case 'TRANSFER_CANCELLED':
     case 'TRANSFER_LOST':
       return 409;
+    case 'FILE_PURGED':
+      return 410;
     // The caller named a source that cannot be taken, whoever asks and however often.
     case 'SOURCE_ADDRESS_BLOCKED':
     case 'SOURCE_EMPTY':

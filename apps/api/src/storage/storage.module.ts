@@ -5,6 +5,8 @@ import { FileRemoval } from './cleanup/file-removal.js';
 import { LeftOverRemoval } from './cleanup/left-over-removal.js';
 import { PurgeRepository } from './cleanup/purge.repository.js';
 import { PurgeWorker } from './cleanup/purge-worker.js';
+import { RetentionRepository } from './cleanup/retention.repository.js';
+import { RetentionSweep } from './cleanup/retention-sweep.js';
 import { FileTransferService } from './file-transfer.service.js';
 import { BucketSettings } from './s3/bucket-settings.js';
 import { Presigner } from './s3/presigner.js';
@@ -64,6 +66,8 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     FileRemoval,
     PurgeRepository,
     LeftOverRemoval,
+    RetentionRepository,
+    RetentionSweep,
     PurgeWorker,
     S3Service,
     FileTransferService,

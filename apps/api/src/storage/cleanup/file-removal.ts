@@ -35,7 +35,11 @@ export class FileRemoval {
     }
   }
 
-  private async removeClaimed(claim: Claim, { id, bucket, path: key }: StorageFile): Promise<void> {
+  /** The same for one who holds the claim already. */
+  async removeClaimed(
+    claim: Claim,
+    { id, bucket, path: key }: Pick<StorageFile, 'id' | 'bucket' | 'path'>,
+  ): Promise<void> {
     try {
       await this.cleaner.removeObject({ bucket, key });
       const { uploadId } = claim;

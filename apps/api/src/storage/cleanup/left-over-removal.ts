@@ -61,7 +61,7 @@ export class LeftOverRemoval {
       if ((await this.purges.findHolder(entry)) !== 'nobody') throw lost(entry);
     };
     const isQuiet = await this.removeAll(entry, { signal, confirm });
-    return isQuiet && entry.ageMs >= LATE_REQUEST_MS ? 'over' : { lookAgainInMs: LATE_REQUEST_MS };
+    return isQuiet && !this.canComeLate(entry) ? 'over' : { lookAgainInMs: this.lateRequestMs };
   }
 
   private async removeUnderLease(entry: PurgeEntry, signal: AbortSignal): Promise<RemovalOutcome> {
@@ -97,10 +97,20 @@ export class LeftOverRemoval {
         waitsFor: `the end of the uploads at ${entry.bucket}/${entry.path}, which may be those of the file there`,
       };
     }
-    if (holder === 'another-file' && (await this.leftOvers.hasObject(place))) {
+    if (holder === 'done-file') return 'over';
+    if (await this.leftOvers.hasObject(place)) {
       return { waitsFor: `another file that has ${entry.bucket}/${entry.path}` };
     }
-    return 'over';
+    return this.canComeLate(entry) ? { lookAgainInMs: this.lateRequestMs } : 'over';
+  }
+
+  /** Whose row vanished may begin a request for as long as its lease would have lasted. */
+  private get lateRequestMs(): number {
+    return this.options.leaseMs + LATE_REQUEST_MS;
+  }
+
+  private canComeLate({ uploadId, ageMs }: PurgeEntry): boolean {
+    return ageMs < (uploadId === null ? this.lateRequestMs : this.options.leaseMs + LATE_COMPLETE_MS);
   }
 
   /** True when there was nothing that could have come late. */
