@@ -135,6 +135,8 @@ function toStatus(code: StorageErrorCode): number {
     case 'OBJECT_EXISTS':
     case 'TRANSFER_CANCELLED':
     case 'TRANSFER_LOST':
+    case 'TRANSFER_GOES_ON':
+    case 'SOURCE_LOST':
       return 409;
     case 'FILE_PURGED':
       return 410;
@@ -143,6 +145,7 @@ function toStatus(code: StorageErrorCode): number {
     case 'SOURCE_EMPTY':
     case 'SOURCE_TOO_LARGE':
     case 'SOURCE_SIZE_MISMATCH':
+    case 'IDEMPOTENCY_KEY_REUSED':
     case 'SOURCE_CHECKSUM_MISMATCH':
     case 'SOURCE_TYPE_MISMATCH':
     case 'UPLOAD_TOO_LARGE':

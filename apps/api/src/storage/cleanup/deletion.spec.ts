@@ -253,7 +253,7 @@ describe('a workspace that is deleted with running transfers', () => {
       paths.toSorted().map((path) => [path, expect.any(String)]),
     );
     way.seen.length = 0;
-    for (const end of await ends) expect(end).toMatchObject({ reason: { code: 'TRANSFER_LOST' } });
+    for (const end of await ends) expect(end).toMatchObject({ reason: { code: 'FILE_DELETED' } });
     expect(way.seen.filter((kind) => kind !== 'part')).toEqual([]); // The owner that lost its row touches nothing.
     await runDue();
     expect(await listBucket()).toEqual({ objects: [], uploads: [] });
@@ -277,7 +277,7 @@ describe('a workspace that is deleted with running transfers', () => {
       });
       return true;
     };
-    await expect(start(path)).rejects.toMatchObject({ code: 'TRANSFER_LOST' });
+    await expect(start(path)).rejects.toMatchObject({ code: 'FILE_DELETED' });
     expect((await listBucket()).uploads).toEqual([path]);
     await runDue();
     expect((await listBucket()).uploads).toEqual([]);

@@ -125,7 +125,7 @@ describe('a database and a bucket in which all is well', () => {
       waiting: 0,
       path: 4,
       orphan: 1,
-      workspace: 4, // One recording, three events.
+      workspace: 9, // One recording; four events DONE, one FAILED, three of deletions.
       secret: expect.any(Number),
       deleted: 2, // One event, one purge entry.
     });
@@ -274,17 +274,18 @@ describe('who works on a row', () => {
 
   it('is not missed while a job of the queue is to come', async () => {
     const [byKey, byData] = [await insertWaiting('PENDING', NO_LEASE), await insertWaiting('PENDING', NO_LEASE)];
+    const QUEUE = 'a-queue-that-nobody-works-on';
     const boss = new PgBoss({ connectionString: storage.database.url });
     try {
       await boss.start();
-      await boss.createQueue('transfers');
-      await boss.send('transfers', {}, { singletonKey: byKey });
+      await boss.createQueue(QUEUE);
+      await boss.send(QUEUE, {}, { singletonKey: byKey });
       expect(await findOne({})).toMatchObject({ rule: 'waiting', fileId: byData });
-      await boss.send('transfers', { fileId: byData });
+      await boss.send(QUEUE, { fileId: byData });
       expect(await findViolations({})).toEqual([]);
     } finally {
+      await boss.deleteQueue(QUEUE);
       await boss.stop({ graceful: false });
-      await query('DROP SCHEMA pgboss CASCADE');
     }
   });
 });

@@ -11,7 +11,7 @@ interface KeptLease {
   readonly state: TransferStateRepository;
   readonly claim: Claim;
   readonly leaseMs: number;
-  /** Absent: nothing is transferred, and that the file is deleted ends nothing. */
+  /** Absent: nothing is transferred, and that the file is deleted or cancelled ends nothing. */
   readonly meter?: ProgressMeter;
 }
 
@@ -74,8 +74,12 @@ export class LeaseKeeper {
     const progress = meter && { bytes: meter.bytes, totalBytes: meter.totalBytes };
     const outcome = await state.renew(claim, leaseMs, progress);
     this.writtenBytes = progress?.bytes ?? 0;
-    if (outcome === 'deleted' && meter) this.stop.abort(new StorageError('TRANSFER_CANCELLED', 'the file was deleted'));
     if (outcome === 'lost') this.stop.abort(transferLost(claim));
+    if (meter === undefined) return;
+    if (outcome === 'deleted') this.stop.abort(new StorageError('TRANSFER_CANCELLED', 'the file was deleted'));
+    if (outcome === 'cancelled') {
+      this.stop.abort(new StorageError('TRANSFER_CANCELLED', 'the transfer was cancelled'));
+    }
   }
 }
 
