@@ -142,6 +142,7 @@ const environmentSchema = z.object({
   TRANSFER_MAX_ATTEMPTS: withDefault(integer(1, 100), 5),
   TRANSFER_RETRY_DELAY_SECONDS: withDefault(integer(1, 3_600), 10),
   PURGE_INTERVAL_SECONDS: withDefault(integer(1, 86_400), 15),
+  DELETED_RETENTION_DAYS: withDefault(integer(0, 36_500), 30),
 
   SOURCE_ALLOW_HTTP: withDefault(flag, true),
   SOURCE_ALLOWED_ADDRESSES: cidrList,

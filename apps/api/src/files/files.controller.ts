@@ -192,7 +192,7 @@ export class FilesController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Bring a soft-deleted file back' })
   @ApiOkResponse({ description: 'The file', standardSchema: fileSchema })
-  @ApiProblems({ 400: 'INVALID_REQUEST', 404: 'FILE_NOT_FOUND' })
+  @ApiProblems({ 400: 'INVALID_REQUEST', 404: 'FILE_NOT_FOUND', 409: 'FILE_BUSY', 410: 'FILE_PURGED' })
   async restore(
     @Param('workspaceId', { schema: idSchema }) workspaceId: string,
     @Param('id', { schema: idSchema }) id: string,

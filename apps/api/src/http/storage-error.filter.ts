@@ -138,6 +138,8 @@ function toStatus(code: StorageErrorCode): number {
     case 'TRANSFER_GOES_ON':
     case 'SOURCE_LOST':
       return 409;
+    case 'FILE_PURGED':
+      return 410;
     // The caller named a source that cannot be taken, whoever asks and however often.
     case 'SOURCE_ADDRESS_BLOCKED':
     case 'SOURCE_EMPTY':

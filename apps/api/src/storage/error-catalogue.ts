@@ -82,6 +82,11 @@ const CATALOGUE = {
     isRetryable: false,
     advice: 'restore the file first',
   },
+  FILE_PURGED: {
+    cause: 'the file was deleted for good: neither its row nor its object is left',
+    isRetryable: false,
+    advice: 'transfer it again; DELETED_RETENTION_DAYS says for how long a deleted file can be restored',
+  },
   FILE_BUSY: {
     cause: 'somebody else transfers or removes the file right now, or the store does not let go of its object',
     isRetryable: true,

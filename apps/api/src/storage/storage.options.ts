@@ -96,6 +96,8 @@ export interface StorageOptions {
   readonly retryDelayMs: number;
   /** Between looks for what failed clean-ups left in the bucket. */
   readonly purgeIntervalMs: number;
+  /** After which a soft-deleted file is removed for good; 0: never. */
+  readonly deletedRetentionDays: number;
 }
 
 /** Injection token of StorageOptions. */
@@ -173,5 +175,6 @@ export function toStorageOptions(env: Environment): StorageOptions {
     memoryBytes: env.TRANSFER_MEMORY_BYTES,
     leaseMs: env.TRANSFER_LEASE_SECONDS * 1_000,
     purgeIntervalMs: env.PURGE_INTERVAL_SECONDS * 1_000,
+    deletedRetentionDays: env.DELETED_RETENTION_DAYS,
   } satisfies StorageOptions);
 }

@@ -50,9 +50,9 @@ interface ChangedRows {
 }
 
 /** The database's own clock, in the zone-less UTC that Prisma keeps dates in. */
-const NOW = Prisma.sql`(now() AT TIME ZONE 'UTC')`;
-const IS_UNLEASED = Prisma.sql`(lease_until IS NULL OR lease_until < now())`;
-const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", attempts, upload_id AS "uploadId", completing, size, sha256,
+export const NOW = Prisma.sql`(now() AT TIME ZONE 'UTC')`;
+export const IS_UNLEASED = Prisma.sql`(lease_until IS NULL OR lease_until < now())`;
+export const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", attempts, upload_id AS "uploadId", completing, size, sha256,
   length_verified AS "lengthVerified", retries, cancel_requested_at IS NOT NULL AS "isCancelled"`;
 /** Who tries, for people. */
 const WORKER = `${hostname()}:${process.pid}`.slice(0, 200);
