@@ -143,6 +143,9 @@ const environmentSchema = z.object({
   TRANSFER_RETRY_DELAY_SECONDS: withDefault(integer(1, 3_600), 10),
   PURGE_INTERVAL_SECONDS: withDefault(integer(1, 86_400), 15),
 
+  EVENT_POLL_MS: withDefault(integer(10, 600_000), 1_000),
+  EVENT_RETENTION_DAYS: withDefault(integer(1, 3_650), 30),
+
   SOURCE_ALLOW_HTTP: withDefault(flag, true),
   SOURCE_ALLOWED_ADDRESSES: cidrList,
   SOURCE_DENIED_ADDRESSES: cidrList,

@@ -72,6 +72,14 @@ export interface SourceOptions {
   readonly retryDelayMs: number;
 }
 
+/** How events are told of. */
+export interface EventOptions {
+  /** Between looks for events that nobody poked for. */
+  readonly pollMs: number;
+  /** For which events and deliveries are kept that are over. */
+  readonly retentionDays: number;
+}
+
 export interface StorageOptions {
   readonly store: StoreOptions;
   readonly source: SourceOptions;
@@ -96,6 +104,7 @@ export interface StorageOptions {
   readonly retryDelayMs: number;
   /** Between looks for what failed clean-ups left in the bucket. */
   readonly purgeIntervalMs: number;
+  readonly events: EventOptions;
 }
 
 /** Injection token of StorageOptions. */
@@ -173,5 +182,6 @@ export function toStorageOptions(env: Environment): StorageOptions {
     memoryBytes: env.TRANSFER_MEMORY_BYTES,
     leaseMs: env.TRANSFER_LEASE_SECONDS * 1_000,
     purgeIntervalMs: env.PURGE_INTERVAL_SECONDS * 1_000,
+    events: Object.freeze({ pollMs: env.EVENT_POLL_MS, retentionDays: env.EVENT_RETENTION_DAYS }),
   } satisfies StorageOptions);
 }
