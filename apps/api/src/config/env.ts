@@ -145,6 +145,7 @@ const environmentSchema = z.object({
 
   EVENT_POLL_MS: withDefault(integer(10, 600_000), 1_000),
   EVENT_RETENTION_DAYS: withDefault(integer(1, 3_650), 30),
+  WEBHOOK_TIMEOUT_MS: withDefault(integer(100, 60_000), 10_000),
 
   SOURCE_ALLOW_HTTP: withDefault(flag, true),
   SOURCE_ALLOWED_ADDRESSES: cidrList,

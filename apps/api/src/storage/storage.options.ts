@@ -78,6 +78,8 @@ export interface EventOptions {
   readonly pollMs: number;
   /** For which events and deliveries are kept that are over. */
   readonly retentionDays: number;
+  /** Of one try of a webhook, from the look-up of its host to the end of the answer. */
+  readonly webhookTimeoutMs: number;
 }
 
 export interface StorageOptions {
@@ -182,6 +184,10 @@ export function toStorageOptions(env: Environment): StorageOptions {
     memoryBytes: env.TRANSFER_MEMORY_BYTES,
     leaseMs: env.TRANSFER_LEASE_SECONDS * 1_000,
     purgeIntervalMs: env.PURGE_INTERVAL_SECONDS * 1_000,
-    events: Object.freeze({ pollMs: env.EVENT_POLL_MS, retentionDays: env.EVENT_RETENTION_DAYS }),
+    events: Object.freeze({
+      pollMs: env.EVENT_POLL_MS,
+      retentionDays: env.EVENT_RETENTION_DAYS,
+      webhookTimeoutMs: env.WEBHOOK_TIMEOUT_MS,
+    }),
   } satisfies StorageOptions);
 }

@@ -6,6 +6,8 @@ import { Test, type TestingModule } from '@nestjs/testing';
 import { ENVIRONMENT, readEnvironment } from '../../src/config/env.js';
 import { EnvironmentModule } from '../../src/config/env.module.js';
 import { EventsModule } from '../../src/storage/events/events.module.js';
+import { GuardedPost } from '../../src/storage/source/guarded-post.js';
+import type { SourceSeams } from '../../src/storage/source/source-reader.js';
 import { STORAGE_OPTIONS, type StorageOptions, toStorageOptions } from '../../src/storage/storage.options.js';
 import type { TestDatabase } from './test-database.js';
 import { TEST_ENCRYPTION_KEY, TEST_JWT_SECRET } from './test-token.js';
@@ -16,11 +18,12 @@ export interface TestEvents {
   readonly leaseMs?: number;
   readonly variables?: Record<string, string>;
   readonly source?: Partial<StorageOptions['source']>;
+  readonly seams?: SourceSeams;
 }
 
 /** EventsModule with listeners, as one process of the product has it; no store is asked. */
 export async function startTestEvents(events: TestEvents): Promise<TestingModule> {
-  const { database, providers = [], leaseMs = 30_000, variables = {}, source = {} } = events;
+  const { database, providers = [], leaseMs = 30_000, variables = {}, source = {}, seams = {} } = events;
   const environment = readEnvironment({
     DATABASE_URL: database.url,
     AUTH_JWT_SECRET: TEST_JWT_SECRET,
@@ -32,6 +35,7 @@ export async function startTestEvents(events: TestEvents): Promise<TestingModule
     ...variables,
   });
   const options = toStorageOptions(environment);
+  const post = new GuardedPost({ ...options, source: { ...options.source, ...source } }, seams);
   const app = await Test.createTestingModule({
     imports: [ConfigModule.forRoot(), EnvironmentModule, EventEmitterModule.forRoot(), EventsModule],
     providers,
@@ -39,7 +43,9 @@ export async function startTestEvents(events: TestEvents): Promise<TestingModule
     .overrideProvider(ENVIRONMENT)
     .useValue(environment)
     .overrideProvider(STORAGE_OPTIONS)
-    .useValue({ ...options, leaseMs, source: { ...options.source, ...source } })
+    .useValue({ ...options, leaseMs })
+    .overrideProvider(GuardedPost)
+    .useValue(post)
     .compile();
   app.useLogger(false);
   return await app.init();

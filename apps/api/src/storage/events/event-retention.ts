@@ -2,12 +2,13 @@ import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleD
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { EventOutboxRepository } from './event-outbox.repository.js';
 import { PollLoop } from './poll-loop.js';
+import { WebhookDeliveryRepository } from './webhook-delivery.repository.js';
 
 const INTERVAL_MS = 60 * 60_000;
 /** Rows that one statement removes: short locks, short transactions. */
 const BATCH_SIZE = 1_000;
 
-/** Removes events that were dispatched longer ago than they are to be kept. */
+/** Removes events that were dispatched, and deliveries that ended, longer ago than they are to be kept. */
 @Injectable()
 export class EventRetention implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger(EventRetention.name);
@@ -20,6 +21,7 @@ export class EventRetention implements OnApplicationBootstrap, OnModuleDestroy {
 
   constructor(
     private readonly outbox: EventOutboxRepository,
+    private readonly deliveries: WebhookDeliveryRepository,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {}
 
@@ -33,9 +35,13 @@ export class EventRetention implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   async removeOld(): Promise<void> {
+    const { retentionDays } = this.options.events;
+    await this.removeInBatches((limit) => this.outbox.removeDispatched(retentionDays, limit));
+    await this.removeInBatches((limit) => this.deliveries.removeFinished(retentionDays, limit));
+  }
+
+  private async removeInBatches(remove: (limit: number) => Promise<number>): Promise<void> {
     let removed = BATCH_SIZE;
-    while (removed === BATCH_SIZE && !this.isStopping) {
-      removed = await this.outbox.removeDispatched(this.options.events.retentionDays, BATCH_SIZE);
-    }
+    while (removed === BATCH_SIZE && !this.isStopping) removed = await remove(BATCH_SIZE);
   }
 }
