@@ -124,5 +124,17 @@ Without DATABASE_URL an embedded PostgreSQL is used, without S3_ENDPOINT an embe
       await verifyCors(contextOf(), options);
     });
 
+  program
+    .command('webhooks')
+    .description('deliveries of events to webhooks')
+    .command('replay')
+    .description('send a delivery again, or all of an event, whatever became of them')
+    .argument('[deliveryId]', 'which delivery')
+    .option('--event <eventId>', 'all deliveries of this event')
+    .action(async (deliveryId: string | undefined, options) => {
+      const { replayWebhooks } = await import('./webhooks.command.js');
+      await replayWebhooks(contextOf(), { deliveryId, ...options });
+    });
+
   return program;
 }

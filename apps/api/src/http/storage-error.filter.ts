@@ -127,11 +127,14 @@ function toStatus(code: StorageErrorCode): number {
     case 'WORKSPACE_NOT_FOUND':
     case 'FILE_NOT_FOUND':
     case 'OBJECT_NOT_FOUND':
+    case 'WEBHOOK_NOT_FOUND':
+    case 'DELIVERY_NOT_FOUND':
       return 404;
     case 'FILE_NOT_READY':
     case 'FILE_DELETED':
     case 'FILE_BUSY':
     case 'PATH_TAKEN':
+    case 'WEBHOOK_LIMIT':
     case 'OBJECT_EXISTS':
     case 'TRANSFER_CANCELLED':
     case 'TRANSFER_LOST':
