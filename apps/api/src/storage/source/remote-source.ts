@@ -359,7 +359,6 @@ export class RemoteSource implements ByteSource {
 
 function remedyOf(error: unknown): SourceFault['remedy'] {
   if (error instanceof SourceFault) return error.remedy;
-  // The resolver's own error: a name that does not exist stays unknown, a resolver that is busy does not.
-  const isUnresolved = error instanceof StorageError && error.code === 'SOURCE_UNREACHABLE';
-  return isUnresolved && (error.cause as { code?: unknown } | undefined)?.code !== 'ENOTFOUND' ? 'retry' : 'final';
+  // Of the look-up, when the name servers are away or busy; a name that does not exist is no address that is allowed.
+  return error instanceof StorageError && error.code === 'SOURCE_UNREACHABLE' ? 'retry' : 'final';
 }
