@@ -150,6 +150,7 @@ function toStatus(code: StorageErrorCode): number {
     case 'SOURCE_REDIRECT':
     case 'SOURCE_TRUNCATED':
     case 'SOURCE_CHANGED':
+    case 'SOURCE_NOT_RESUMABLE':
     case 'SOURCE_LENGTH_UNPROVEN':
     case 'SOURCE_PROTOCOL':
     case 'BUCKET_NOT_FOUND':

@@ -150,6 +150,11 @@ const CATALOGUE = {
     isRetryable: true,
     advice: 'try again when the source has stopped writing to it',
   },
+  SOURCE_NOT_RESUMABLE: {
+    cause: 'the source does not give the rest of a file whose beginning is stored, or not of the same version',
+    isRetryable: true,
+    advice: 'nothing: the next try begins anew',
+  },
   SOURCE_LENGTH_UNPROVEN: {
     cause: 'the source gives neither a length nor chunks, so that nobody can tell a whole file from half of one',
     isRetryable: false,
