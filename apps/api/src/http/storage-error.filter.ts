@@ -157,6 +157,7 @@ function toStatus(code: StorageErrorCode): number {
     case 'STORE_ACCESS_DENIED':
     case 'UPLOAD_FAILED':
     case 'UPLOAD_OUTCOME_UNKNOWN':
+    case 'STORED_BYTES_CHANGED':
     case 'CORS_UNSUPPORTED':
     case 'LIFECYCLE_UNSUPPORTED':
       return 502;

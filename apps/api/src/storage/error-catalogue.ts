@@ -229,6 +229,11 @@ const CATALOGUE = {
     isRetryable: true,
     advice: 'send the same request again: it finds out, and keeps the object if it is whole',
   },
+  STORED_BYTES_CHANGED: {
+    cause: 'a stored part is not what was sent, or the object changed while it was read back',
+    isRetryable: true,
+    advice: 'nothing: the next try begins anew; where it happens often, examine the disks of the store',
+  },
   CORS_UNSUPPORTED: {
     cause: 'the store has no call for CORS rules in its S3 API',
     isRetryable: false,

@@ -27,6 +27,7 @@ import { ObjectProof } from './upload/object-proof.js';
 import { ObjectUploader } from './upload/object-uploader.js';
 import { PartBufferPool } from './upload/part-buffer-pool.js';
 import { PartSender } from './upload/part-sender.js';
+import { StoredObjectReader } from './upload/stored-object-reader.js';
 import { StreamUploader } from './upload/stream-uploader.js';
 import { UploadOutcome } from './upload/upload-outcome.js';
 
@@ -54,6 +55,7 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     PartSender,
     UploadOutcome,
     ObjectUploader,
+    StoredObjectReader,
     LeftOvers,
     StreamUploader,
     SourceReader,
