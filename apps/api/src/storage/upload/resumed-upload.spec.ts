@@ -26,7 +26,7 @@ import type { StoredPart } from './stored-part.js';
 const MiB = 1024 * 1024;
 const PART = 5 * MiB;
 const QUEUE = 2;
-const PARTS = 8;
+const PARTS = 6;
 const FILE = { sizeBytes: (PARTS - 1) * PART + 12_345, seed: 11 };
 const lost = () => new StorageError('TRANSFER_LOST', 'the process died');
 
@@ -43,7 +43,7 @@ beforeAll(async () => {
     S3_ENDPOINT: way.endpoint,
     S3_QUEUE_SIZE: String(QUEUE),
     S3_STORE: 'local-s3',
-    S3_ANSWER_TIMEOUT_MS: '5000',
+    S3_ANSWER_TIMEOUT_MS: '2000',
     SOURCE_MAX_CONNECTIONS: '1',
   });
   s3 = storage.store.createClient();
