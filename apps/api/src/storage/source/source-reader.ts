@@ -39,8 +39,8 @@ export class SourceReader {
   }
 
   /**
-   * Asks for the file, or with `resume` for its rest, and resolves with the first good answer. From there on whatever happens below is the source's to
-   * mend: it yields the bytes of one version of the file in order, or fails.
+   * Asks for the file, or with `resume` for its rest, and resolves with the first good answer. From there on whatever
+   * happens below is the source's to mend: it yields the bytes of one version of the file in order, or fails.
    *
    * Memory: the buffers it is lent, and what the sockets hold. Limits: time to headers, stall, rate, whole time,
    * redirects, tries and bytes, all from SourceOptions; bytes are counted, not believed.

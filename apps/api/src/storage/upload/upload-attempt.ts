@@ -4,7 +4,7 @@ import type { ResumedUpload, StoredPart } from './stored-part.js';
 
 /** What the owner of an upload wants to know, awaited at its place. An error ends the upload. */
 export interface UploadHooks {
-  /** The store gave this id; no part has been sent yet. */
+  /** The store gave this id; no part has been sent yet, and the source will be of no other version any more. */
   onUploadId?(uploadId: string, plan: { partSizeBytes: number }): Promise<void>;
   /** The store took this part of a multipart upload; parts come in any order. */
   onPart?(part: StoredPart): Promise<void>;

@@ -163,7 +163,7 @@ export class UploadOutcome {
   }
 }
 
-/** What the token of the object is, or begins with: an upload that is gone on with got its token from an earlier try. */
+/** What the object's token is, or begins with: an upload that is gone on with got its token from an earlier try. */
 function makerOf({ target: { token, resume } }: UploadAttempt): string {
   return resume === undefined ? token : ownerOf(token);
 }
