@@ -57,6 +57,18 @@ export class InventoryRepository {
     return rows[0] ?? null;
   }
 
+  /** Whether the row has not moved on since it was read: else what was seen of its object belongs to another moment. */
+  async hasStayed(row: InventoryRow, graceMs: number): Promise<boolean> {
+    const now = await this.findRow(row.id, graceMs);
+    return (
+      now?.path === row.path &&
+      now.transferStatus === row.transferStatus &&
+      now.attempts === row.attempts &&
+      now.isNoted === row.isNoted &&
+      now.isLeased === row.isLeased
+    );
+  }
+
   /** Who has the path now. */
   async findRowAt(place: { bucket: string; path: string }, graceMs: number): Promise<InventoryRow | null> {
     const { bucket, path } = place;
@@ -71,6 +83,15 @@ export class InventoryRepository {
       take: 1,
     });
     return count > 0;
+  }
+
+  /** The file that an upload is known to be of, by its row or its parts; null when no record names it. */
+  async findOwnerOfUpload(uploadId: string): Promise<string | null> {
+    const [owner] = await this.prisma.client.$queryRaw<{ id: string }[]>`
+      SELECT id FROM core_storage_file WHERE upload_id = ${uploadId}
+      UNION ALL SELECT file_id FROM core_storage_part WHERE upload_id = ${uploadId}
+      LIMIT 1`;
+    return owner?.id ?? null;
   }
 
   /** Whether a purge entry tells of objects of this file at the path. */
