@@ -85,12 +85,13 @@ export class InventoryRepository {
     return count > 0;
   }
 
-  /** The file that an upload is known to be of, by its row or its parts; null when no record names it. */
-  async findOwnerOfUpload(uploadId: string): Promise<string | null> {
+  /** The file at the key that the upload is known to be of, by its row or its parts; null when neither names it. */
+  async findOwnerOfUpload(upload: { bucket: string; key: string; uploadId: string }): Promise<string | null> {
+    const { bucket, key, uploadId } = upload;
     const [owner] = await this.prisma.client.$queryRaw<{ id: string }[]>`
-      SELECT id FROM core_storage_file WHERE upload_id = ${uploadId}
-      UNION ALL SELECT file_id FROM core_storage_part WHERE upload_id = ${uploadId}
-      LIMIT 1`;
+      SELECT id FROM core_storage_file AS file
+      WHERE bucket = ${bucket} AND path = ${key} AND (upload_id = ${uploadId} OR EXISTS (
+        SELECT FROM core_storage_part AS part WHERE part.file_id = file.id AND part.upload_id = ${uploadId}))`;
     return owner?.id ?? null;
   }
 

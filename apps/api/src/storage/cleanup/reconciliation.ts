@@ -154,7 +154,7 @@ export class Reconciliation {
     if (row?.isLeased === true || isWanted) return undefined;
     if (!(await this.isStillThere(upload, options.signal))) return undefined;
     const since = begunAt === null ? '' : `begun ${begunAt.toISOString()}`;
-    const fileId = await this.inventory.findOwnerOfUpload(uploadId);
+    const fileId = await this.inventory.findOwnerOfUpload(upload);
     if (fileId === null) return { kind: 'unknown-upload', key, uploadId, what: since };
     // An Abort destroys the bytes under an object whose Complete the store is not done with.
     const found = await this.proof.findPatiently({ bucket, key }, 'look at');
