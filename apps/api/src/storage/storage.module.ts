@@ -4,11 +4,13 @@ import { PrismaModule } from '../prisma/prisma.module.js';
 import { BucketAudit } from './cleanup/bucket-audit.js';
 import { BucketWalk } from './cleanup/bucket-walk.js';
 import { FileRemoval } from './cleanup/file-removal.js';
+import { FindingRepair } from './cleanup/finding-repair.js';
 import { InvariantAudit } from './cleanup/invariants.js';
 import { InventoryRepository } from './cleanup/inventory.repository.js';
 import { LeftOverRemoval } from './cleanup/left-over-removal.js';
 import { PurgeRepository } from './cleanup/purge.repository.js';
 import { PurgeWorker } from './cleanup/purge-worker.js';
+import { Reconciliation } from './cleanup/reconciliation.js';
 import { RecordRepository } from './cleanup/record.repository.js';
 import { RetentionRepository } from './cleanup/retention.repository.js';
 import { RetentionSweep } from './cleanup/retention-sweep.js';
@@ -95,6 +97,8 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     InventoryRepository,
     BucketWalk,
     BucketAudit,
+    Reconciliation,
+    FindingRepair,
     RecordRepository,
     InvariantAudit,
     S3Service,

@@ -122,6 +122,13 @@ export function isTokenOf(token: string | undefined, owner: string): boolean {
   return token === owner || token?.startsWith(`${owner}.`) === true;
 }
 
+/** Tokens of files: their id, a dot and the number of the try. Other programs' objects, and streams without a row, have none. */
+const TRANSFER_TOKEN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.\d+$/;
+
+export function isTransferToken(token: string | undefined): token is string {
+  return token !== undefined && TRANSFER_TOKEN.test(token);
+}
+
 /** What the tokens of all tries of the same file begin with: a token is the file's id, a dot and the number of the try. */
 export function ownerOf(token: string): string {
   const dot = token.lastIndexOf('.');
