@@ -3,6 +3,7 @@ import { type SourceOptions, STORAGE_OPTIONS, type StorageOptions } from '../sto
 import { AddressGuard, type Dial, type Resolve } from './address-guard.js';
 import { BandwidthLimit } from './bandwidth-limit.js';
 import type { ByteSource } from './byte-source.js';
+import { HostLookup } from './host-lookup.js';
 import { RemoteSource } from './remote-source.js';
 import { SourceClient } from './source-client.js';
 import type { SourceRequest } from './source-request.js';
@@ -27,9 +28,10 @@ export class SourceReader {
   constructor(
     @Inject(STORAGE_OPTIONS) { source }: StorageOptions,
     @Optional() @Inject(SOURCE_SEAMS) seams?: SourceSeams,
+    @Optional() lookup?: HostLookup,
   ) {
     this.options = source;
-    this.guard = new AddressGuard({ ...source, ...seams });
+    this.guard = new AddressGuard({ ...source, ...seams, lookup });
     this.bandwidth = new BandwidthLimit(source.maxBytesPerSecond);
   }
 
