@@ -110,6 +110,7 @@ bool isBusy[5], isKilled[5];
 /* WITHOUT_UPLOAD_ID: the row does not say which upload the parts go to. */
 /* ABORT_BEFORE_FORGETTING: a worker aborts an upload that the row still names. */
 /* PURGE_KEEPS_ID: so does the purge worker. */
+/* ONE_LOOK: what HEAD showed before ListParts said that the upload is gone still counts after it. */
 /* HASTY_REMOVAL: no purge entry outlives the row of a file whose Complete may be under way. */
 
 /* The lease token is its owner's. */
@@ -256,7 +257,15 @@ settle:
             :: else -> goto over
             fi
           }
+#ifdef ONE_LOOK
+       :: !IS_SHOWN(id) ->
+          if
+          :: upload[id] == GONE -> goto start_over
+          :: else -> skip
+          fi
+#else
        :: !IS_SHOWN(id) && !inProgress[id] && upload[id] == GONE -> goto start_over
+#endif
        :: atomic { !IS_SHOWN(id) && !inProgress[id] && faults > 0 -> faults--; goto give_up } /* Refused for good. */
        :: atomic { !IS_SHOWN(id) && faults > 0 -> faults--; goto try_later } /* UPLOAD_OUTCOME_UNKNOWN */
        :: atomic { !IS_SHOWN(id) && faults > 0 -> faults--; goto fail_unknown } /* The same, and the last try. */
