@@ -32,6 +32,7 @@ const CONFIGURATIONS = [
   { name: 'PURGE_KEEPS_ID', faults: 2, asks: 1, brokenRule: 1 },
   { name: 'ANY_TRY', faults: 2, asks: 1, brokenRule: 1 },
   { name: 'ONE_LOOK', faults: 2, asks: 0, brokenRule: 2, isNearest: true },
+  { name: 'HASTY_REFUSAL', faults: 1, asks: 1, brokenRule: 1 },
   { name: 'HASTY_PURGE', faults: 2, asks: 1, brokenRule: 1 },
   { name: 'HASTY_REMOVAL', faults: 1, asks: 1, brokenRule: 2 },
   { name: 'DELETED_IS_LEFT', faults: 1, asks: 1, brokenRule: 4 },

@@ -75,6 +75,12 @@ bool isBusy[5], isKilled[5];
 #else
 #define IS_OVER(id) !inProgress[id]
 #endif
+/* A refusal counts although an earlier Complete of the upload had no answer. */
+#ifdef HASTY_REFUSAL
+#define IS_SETTLED(id) true
+#else
+#define IS_SETTLED(id) !inProgress[id]
+#endif
 /* The purge worker does not look whether a row holds the path. */
 #ifdef BLIND_PURGE
 #define IS_FREE true
@@ -266,7 +272,7 @@ settle:
 #else
        :: !IS_SHOWN(id) && !inProgress[id] && upload[id] == GONE -> goto start_over
 #endif
-       :: atomic { !IS_SHOWN(id) && !inProgress[id] && faults > 0 -> faults--; goto give_up } /* Refused for good. */
+       :: atomic { !IS_SHOWN(id) && IS_SETTLED(id) && faults > 0 -> faults--; goto give_up } /* Refused for good. */
        :: atomic { !IS_SHOWN(id) && faults > 0 -> faults--; goto try_later } /* UPLOAD_OUTCOME_UNKNOWN */
        :: atomic { !IS_SHOWN(id) && faults > 0 -> faults--; goto fail_unknown } /* The same, and the last try. */
        od;
