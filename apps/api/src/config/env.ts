@@ -62,11 +62,19 @@ const nat64PrefixList = list.pipe(
   ),
 );
 
+/** 32 bytes in base64, as `openssl rand -base64 32` makes them. */
+const encryptionKey = z
+  .string()
+  .regex(/^[A-Za-z0-9+/]{43}=$/, 'must be 32 random bytes in base64, as `openssl rand -base64 32` makes them');
+
 /** Stores whose ways are known (storage/s3/store-profile.ts); `auto` finds out which one answers. */
 const STORE_NAMES = ['auto', 'aws-s3', 'swift', 'ceph', 'minio', 'ovh', 'local-s3', 'unknown'] as const;
 
 /** What of a part the store compares with what arrived; `auto`: the cheapest that this store is known to verify. */
 const PART_INTEGRITIES = ['auto', 'crc32', 'md5', 'sha256'] as const;
+
+/** Which transfers a process runs: those of the queue too, those that it was itself asked to wait for, or none. */
+const WORKER_MODES = ['all', 'own', 'none'] as const;
 
 /**
  * Every variable that the API reads, with its bounds. `.env.example` explains each in one line.
@@ -87,6 +95,9 @@ const environmentSchema = z.object({
     emptyToUndefined,
     z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }),
   ),
+
+  DATA_ENCRYPTION_KEY: optional(encryptionKey),
+  DATA_ENCRYPTION_OLD_KEYS: list.pipe(z.array(encryptionKey)),
 
   AUTH_JWT_SECRET: optional(z.string().min(32, 'must have at least 32 characters')),
   AUTH_JWKS_URL: optional(httpUrl),
@@ -124,7 +135,18 @@ const environmentSchema = z.object({
   TRANSFER_CONCURRENCY_PER_HOST: withDefault(integer(1, 256), 4),
   TRANSFER_MEMORY_BYTES: withDefault(integer(5 * MiB, 64 * GiB), 256 * MiB),
   TRANSFER_LEASE_SECONDS: withDefault(integer(3, 3_600), 30),
+  TRANSFER_WORKER: withDefault(z.enum(WORKER_MODES, { error: `must be one of ${WORKER_MODES.join(', ')}` }), 'all'),
+  TRANSFER_POLL_MS: withDefault(integer(100, 86_400_000), 1_000),
+  TRANSFER_RECOVERY_SECONDS: withDefault(integer(1, 86_400), 5),
+  TRANSFER_CONCURRENCY_PER_WORKSPACE: withDefault(integer(1, 256), 8),
+  TRANSFER_MAX_ATTEMPTS: withDefault(integer(1, 100), 5),
+  TRANSFER_RETRY_DELAY_SECONDS: withDefault(integer(1, 3_600), 10),
   PURGE_INTERVAL_SECONDS: withDefault(integer(1, 86_400), 15),
+  DELETED_RETENTION_DAYS: withDefault(integer(0, 36_500), 30),
+
+  EVENT_POLL_MS: withDefault(integer(10, 600_000), 1_000),
+  EVENT_RETENTION_DAYS: withDefault(integer(1, 3_650), 30),
+  WEBHOOK_TIMEOUT_MS: withDefault(integer(100, 60_000), 10_000),
 
   SOURCE_ALLOW_HTTP: withDefault(flag, true),
   SOURCE_ALLOWED_ADDRESSES: cidrList,
@@ -193,6 +215,9 @@ function findMissingNeighbours(variables: NodeJS.ProcessEnv): string[] {
   if (!isSet('S3_ENDPOINT')) return problems;
   for (const key of ['S3_REGION', 'S3_BUCKET']) {
     if (!isSet(key)) problems.push(`${key} must be set when S3_ENDPOINT is set`);
+  }
+  if (!isSet('DATA_ENCRYPTION_KEY')) {
+    problems.push('DATA_ENCRYPTION_KEY must be set when S3_ENDPOINT is set: `openssl rand -base64 32` makes one');
   }
   if (isSet('S3_ACCESS_KEY_ID') !== isSet('S3_SECRET_ACCESS_KEY')) {
     const missing = isSet('S3_ACCESS_KEY_ID') ? 'S3_SECRET_ACCESS_KEY' : 'S3_ACCESS_KEY_ID';

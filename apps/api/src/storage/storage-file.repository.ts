@@ -1,11 +1,17 @@
 import { Injectable } from '@nestjs/common';
-import type { FileTransferStatus, StorageFile } from '../generated/prisma/client.js';
+import type { FileTransferStatus, StorageAttempt, StorageFile } from '../generated/prisma/client.js';
 import { Prisma } from '../generated/prisma/client.js';
 import { afterPosition, formatCursor, parseCursor } from '../prisma/page-cursor.js';
-import { PrismaService } from '../prisma/prisma.service.js';
+import { PrismaService, type Transaction } from '../prisma/prisma.service.js';
 import { StorageError } from './storage.errors.js';
 
-export type { FileTransferStatus, StorageFile };
+export type { FileTransferStatus, StorageAttempt, StorageFile };
+
+/** Tries of one file that are shown at once: the last ones. */
+const SHOWN_ATTEMPTS = 100;
+
+/** In the outbox, of soft deletions and, from the trigger `core_storage_file_deleted`, of hard ones. */
+const DELETED_EVENT = 'storage.file.deleted';
 
 /** A row by its id, seen only from its workspace. */
 export interface FileKey {
@@ -13,7 +19,12 @@ export interface FileKey {
   id: string;
 }
 
+/** Runs in the transaction that inserts a row. */
+export type WithinInsert = (transaction: Transaction) => Promise<void>;
+
 export interface NewStorageFile {
+  /** Made by the database when absent. */
+  id?: string;
   workspaceId: string;
   type: string;
   path: string;
@@ -21,6 +32,12 @@ export interface NewStorageFile {
   mimeType?: string;
   /** Without query and userinfo: they hold secrets, and users read rows. */
   sourceUrl?: string;
+  /** The whole source, encrypted for this id. */
+  sourceSealed?: Uint8Array<ArrayBuffer>;
+  /** What else was asked for; holds no secret. */
+  request?: Prisma.InputJsonObject;
+  createdBy?: string;
+  idempotencyKey?: string;
 }
 
 export interface ListFiles {
@@ -52,13 +69,18 @@ export class StorageFileRepository {
   constructor(private readonly prisma: PrismaService) {}
 
   /**
-   * Inserts a PENDING row. The path belongs to it until it is hard-deleted.
+   * Inserts a PENDING row, and with it what `within` does. The path belongs to it until it is hard-deleted.
    *
-   * @throws StorageError PATH_TAKEN, WORKSPACE_NOT_FOUND
+   * @throws StorageError PATH_TAKEN (or its idempotency key), WORKSPACE_NOT_FOUND
    */
-  async create(file: NewStorageFile): Promise<StorageFile> {
+  async create(file: NewStorageFile, within?: WithinInsert): Promise<StorageFile> {
     try {
-      return await this.prisma.client.storageFile.create({ data: file });
+      if (within === undefined) return await this.prisma.client.storageFile.create({ data: file });
+      return await this.prisma.transaction(async (transaction) => {
+        const created = await transaction.storageFile.create({ data: file });
+        await within(transaction);
+        return created;
+      });
     } catch (error) {
       if (isPrismaError(error, 'P2002')) {
         throw new StorageError('PATH_TAKEN', `path ${file.path} already belongs to another file`, { cause: error });
@@ -73,6 +95,19 @@ export class StorageFileRepository {
   /** Soft-deleted rows are found too: `deletedAt` says so. */
   async findById({ workspaceId, id }: FileKey): Promise<StorageFile | null> {
     return await this.prisma.client.storageFile.findFirst({ where: { workspaceId, id } });
+  }
+
+  /** The last tries of a file, newest first. */
+  async listAttempts({ workspaceId, id }: FileKey): Promise<StorageAttempt[]> {
+    return await this.prisma.client.storageAttempt.findMany({
+      where: { fileId: id, file: { workspaceId } },
+      orderBy: { number: 'desc' },
+      take: SHOWN_ATTEMPTS,
+    });
+  }
+
+  async findByIdempotencyKey(workspaceId: string, idempotencyKey: string): Promise<StorageFile | null> {
+    return await this.prisma.client.storageFile.findFirst({ where: { workspaceId, idempotencyKey } });
   }
 
   async findByPath(place: { workspaceId: string; bucket: string; path: string }): Promise<StorageFile | null> {
@@ -112,24 +147,37 @@ export class StorageFileRepository {
     return { files: files.slice(0, limit), ...(last ? { nextCursor: formatCursor(last) } : {}) };
   }
 
-  /** Hides the file; its object and path stay, so that it can be restored. Again on a deleted file: no change. */
+  /**
+   * Hides the file, and tells of it with the same statement; its object and path stay, so that it can be restored. Again
+   * on a deleted file: no change.
+   */
   async softDelete({ workspaceId, id }: FileKey): Promise<void> {
-    await this.prisma.client.storageFile.updateMany({
-      where: { workspaceId, id, deletedAt: null },
-      data: { deletedAt: new Date() },
-    });
+    await this.prisma.client.$executeRaw`
+      WITH deleted AS (
+        UPDATE core_storage_file SET deleted_at = now() AT TIME ZONE 'UTC', updated_at = now() AT TIME ZONE 'UTC'
+        WHERE workspace_id = ${workspaceId}::uuid AND id = ${id}::uuid AND deleted_at IS NULL
+        RETURNING *
+      )
+      INSERT INTO core_outbox_event (type, workspace_id, subject_id, payload)
+      SELECT ${DELETED_EVENT}, workspace_id, id, jsonb_build_object('fileId', id, 'workspaceId', workspace_id,
+        'type', type, 'path', path, 'bucket', bucket, 'hard', false)
+      FROM deleted`;
   }
 
   /**
    * Brings a soft-deleted file back; null when the workspace has no such file.
    *
-   * @throws StorageError FILE_BUSY while its transfer is being ended or its object removed
+   * @throws StorageError FILE_BUSY while its transfer is being ended or its object removed; FILE_PURGED when it is gone
+   * for good
    */
   async restore({ workspaceId, id }: FileKey): Promise<StorageFile | null> {
     await this.prisma.client.$executeRaw`
       UPDATE core_storage_file SET deleted_at = NULL
       WHERE workspace_id = ${workspaceId}::uuid AND id = ${id}::uuid AND (lease_until IS NULL OR lease_until < now())`;
     const file = await this.findById({ workspaceId, id });
+    if (file === null && (await this.wasPurged({ workspaceId, id }))) {
+      throw new StorageError('FILE_PURGED', `file ${id} was deleted for good, and its object with it`);
+    }
     if (file !== null && file.deletedAt !== null) {
       throw new StorageError('FILE_BUSY', `file ${id} is being removed or its transfer ended; try again in a minute`);
     }
@@ -139,6 +187,15 @@ export class StorageFileRepository {
   /** Removes the row and frees its path. Only after its object is gone: FileTransferService.deleteFile does both. */
   async hardDelete({ workspaceId, id }: FileKey): Promise<void> {
     await this.prisma.client.storageFile.deleteMany({ where: { workspaceId, id } });
+  }
+
+  /** Whatever removed the row, a trigger told of it. */
+  private async wasPurged({ workspaceId, id }: FileKey): Promise<boolean> {
+    const event = await this.prisma.client.outboxEvent.findFirst({
+      where: { subjectId: id, workspaceId, type: DELETED_EVENT, payload: { path: ['hard'], equals: true } },
+      select: { id: true },
+    });
+    return event !== null;
   }
 }
 

@@ -1,10 +1,17 @@
 import { Module } from '@nestjs/common';
 import { EnvironmentModule } from '../config/env.module.js';
 import { PrismaModule } from '../prisma/prisma.module.js';
+import { BucketAudit } from './cleanup/bucket-audit.js';
+import { BucketWalk } from './cleanup/bucket-walk.js';
 import { FileRemoval } from './cleanup/file-removal.js';
+import { InvariantAudit } from './cleanup/invariants.js';
+import { InventoryRepository } from './cleanup/inventory.repository.js';
 import { LeftOverRemoval } from './cleanup/left-over-removal.js';
 import { PurgeRepository } from './cleanup/purge.repository.js';
 import { PurgeWorker } from './cleanup/purge-worker.js';
+import { RecordRepository } from './cleanup/record.repository.js';
+import { RetentionRepository } from './cleanup/retention.repository.js';
+import { RetentionSweep } from './cleanup/retention-sweep.js';
 import { FileTransferService } from './file-transfer.service.js';
 import { BucketSettings } from './s3/bucket-settings.js';
 import { Presigner } from './s3/presigner.js';
@@ -16,10 +23,18 @@ import { S3Service } from './s3.service.js';
 import { SourceReader } from './source/source-reader.js';
 import { storageOptionsProvider } from './storage.options.js';
 import { StorageFileRepository } from './storage-file.repository.js';
+import { ReadBack } from './transfer/read-back.js';
+import { RetryPolicy } from './transfer/retry-policy.js';
 import { RunningTransfers } from './transfer/running-transfers.js';
 import { SourceOpener } from './transfer/source-opener.js';
+import { SourceVault } from './transfer/source-vault.js';
+import { TakeUp } from './transfer/take-up.js';
+import { TransferIntake } from './transfer/transfer-intake.js';
+import { TransferQueue } from './transfer/transfer-queue.js';
 import { TransferRunner } from './transfer/transfer-runner.js';
 import { TransferStateRepository } from './transfer/transfer-state.repository.js';
+import { TransferWorker } from './transfer/transfer-worker.js';
+import { BucketReader } from './upload/bucket-reader.js';
 import { LeftOvers } from './upload/left-overs.js';
 import { ObjectCleaner } from './upload/object-cleaner.js';
 import { ObjectCompletion } from './upload/object-completion.js';
@@ -27,6 +42,7 @@ import { ObjectProof } from './upload/object-proof.js';
 import { ObjectUploader } from './upload/object-uploader.js';
 import { PartBufferPool } from './upload/part-buffer-pool.js';
 import { PartSender } from './upload/part-sender.js';
+import { StoredObjectReader } from './upload/stored-object-reader.js';
 import { StreamUploader } from './upload/stream-uploader.js';
 import { UploadOutcome } from './upload/upload-outcome.js';
 
@@ -54,17 +70,33 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     PartSender,
     UploadOutcome,
     ObjectUploader,
+    StoredObjectReader,
     LeftOvers,
     StreamUploader,
     SourceReader,
     TransferStateRepository,
+    TransferQueue,
     TransferRunner,
+    RetryPolicy,
+    TakeUp,
+    ReadBack,
     RunningTransfers,
+    TransferWorker,
+    SourceVault,
     SourceOpener,
+    TransferIntake,
     FileRemoval,
     PurgeRepository,
     LeftOverRemoval,
+    RetentionRepository,
+    RetentionSweep,
     PurgeWorker,
+    BucketReader,
+    InventoryRepository,
+    BucketWalk,
+    BucketAudit,
+    RecordRepository,
+    InvariantAudit,
     S3Service,
     FileTransferService,
     StorageFileRepository,

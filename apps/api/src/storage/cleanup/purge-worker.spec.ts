@@ -318,10 +318,13 @@ describe('the row of the file', () => {
     let claimed: unknown;
     disturb = (request, response) => {
       if (!isAbort(request) || claimed !== undefined) return false;
-      void state.claim(fileId, 3_000).then((claim) => {
-        claimed = claim;
-        passOn(request, response);
-      });
+      void state
+        .reopen({ id: fileId, workspaceId }, { delayMs: 0 })
+        .then(() => state.claim(fileId, 3_000))
+        .then((claim) => {
+          claimed = claim;
+          passOn(request, response);
+        });
       return true;
     };
     await runDue();
@@ -429,7 +432,7 @@ describe('an object at the path', () => {
     await runDue();
     expect(await readObject(path)).toBeNull();
     expect(await uploadsAt(path)).toEqual([]);
-    await letPass(path, 120);
+    await letPass(path, 130);
     await runDue();
     expect(await entriesAt(path)).toEqual([]);
   });
