@@ -195,7 +195,7 @@ proctype Worker(byte me) {
        wasCompleting = completing
      };
      {
-       // TransferRunner.takeUp
+       // TakeUp.examine
        if
        :: wasCompleting && id != 0 -> goto settle
        :: wasCompleting && id == 0 -> goto start_over
@@ -322,7 +322,7 @@ start_over:
        atomic { receiveAbort(id) };
 #endif
        atomic {
-         // TransferStateRepository.setUpload
+         // TransferStateRepository.forgetUpload
          if
          :: leaseOf == me -> uploadId = 0; completing = false; purge[id] = (id != 0)
          :: else -> goto over
@@ -351,7 +351,7 @@ fail:
        };
 fail_unknown:
        atomic {
-         // TransferStateRepository.markFailedWithRemains
+         // TransferStateRepository.markFailed
          if
          :: leaseOf == me -> status = FAILED; leaseOf = NOBODY; purge[id] = true; CHECK_RULE_2
          :: else -> skip
@@ -360,7 +360,7 @@ fail_unknown:
        };
 try_later:
        atomic {
-         // TransferStateRepository.release
+         // TransferStateRepository.requeue
          if
          :: leaseOf == me -> status = PENDING; leaseOf = NOBODY
          :: else -> skip
@@ -474,7 +474,7 @@ proctype Removal() {
        // FileRemoval.removeClaimed
        atomic { receiveDelete() };
        atomic { receiveAbort(id) };
-       // ObjectCleaner.isObjectGone
+       // ObjectCleaner.assertObjectGone
        if
        :: object == 0 ->
           atomic {
@@ -520,7 +520,7 @@ proctype User() {
        asks > 0 && isDeleted && !isRemovalAsked && IS_UNLEASED -> asks--; isDeleted = false
      }
   :: atomic {
-       // FileTransferService.createAndTransfer
+       // TransferStateRepository.reopen
        asks > 0 && status == FAILED && !isDeleted && IS_UNLEASED -> asks--; status = PENDING
      }
   :: d_step { asks > 0 -> asks = 0 } /* Nothing more. */
