@@ -71,6 +71,16 @@ const CATALOGUE = {
     isRetryable: false,
     advice: 'check the id; a file that was deleted for good does not come back',
   },
+  WEBHOOK_NOT_FOUND: {
+    cause: 'the workspace has no such webhook',
+    isRetryable: false,
+    advice: "check the id; GET the workspace's webhooks for those that there are",
+  },
+  DELIVERY_NOT_FOUND: {
+    cause: 'there is no such delivery of a webhook, or it ended longer ago than deliveries are kept',
+    isRetryable: false,
+    advice: 'check the id; EVENT_RETENTION_DAYS says for how long deliveries are kept',
+  },
   FILE_NOT_READY: {
     cause: 'the file is not in the bucket yet: its status is not DONE',
     isRetryable: true,
@@ -92,10 +102,20 @@ const CATALOGUE = {
     isRetryable: true,
     advice: 'try again in a minute; if it stays so, see whether the bucket locks its objects (retention, legal hold)',
   },
+  WEBHOOK_LIMIT: {
+    cause: 'the workspace has as many webhooks as it may have',
+    isRetryable: false,
+    advice: 'delete one that nobody needs any more',
+  },
   PATH_TAKEN: {
     cause: 'another file has this path, perhaps a deleted one',
     isRetryable: false,
     advice: 'choose another path, or delete the other file for good first',
+  },
+  IDEMPOTENCY_KEY_REUSED: {
+    cause: 'the idempotency key belongs to another request of this workspace',
+    isRetryable: false,
+    advice: 'send each new request with a key of its own',
   },
   OBJECT_EXISTS: {
     cause: 'the bucket holds an object at this path that is not of this file, and it was left alone',
@@ -155,6 +175,11 @@ const CATALOGUE = {
     isRetryable: true,
     advice: 'try again when the source has stopped writing to it',
   },
+  SOURCE_NOT_RESUMABLE: {
+    cause: 'the source does not give the rest of a file whose beginning is stored, or not of the same version',
+    isRetryable: true,
+    advice: 'nothing: the next try begins anew',
+  },
   SOURCE_LENGTH_UNPROVEN: {
     cause: 'the source gives neither a length nor chunks, so that nobody can tell a whole file from half of one',
     isRetryable: false,
@@ -186,6 +211,11 @@ const CATALOGUE = {
     isRetryable: false,
     advice:
       'open the link where nobody is logged in; send one that needs no session, or mend expected.type or mimeType',
+  },
+  SOURCE_LOST: {
+    cause: 'nothing says any more where the bytes come from: a stream ended with its process, or its key is gone',
+    isRetryable: false,
+    advice: 'send the same request again with its source; if the key was changed, add it to DATA_ENCRYPTION_OLD_KEYS',
   },
 
   // The store did not take or show the object.
@@ -229,6 +259,11 @@ const CATALOGUE = {
     isRetryable: true,
     advice: 'send the same request again: it finds out, and keeps the object if it is whole',
   },
+  STORED_BYTES_CHANGED: {
+    cause: 'a stored part is not what was sent, or the object changed while it was read back',
+    isRetryable: true,
+    advice: 'nothing: the next try begins anew; where it happens often, examine the disks of the store',
+  },
   CORS_UNSUPPORTED: {
     cause: 'the store has no call for CORS rules in its S3 API',
     isRetryable: false,
@@ -239,17 +274,6 @@ const CATALOGUE = {
     cause: 'the store has no call for lifecycle rules in its S3 API',
     isRetryable: false,
     advice: 'do without: what failed clean-ups leave is removed all the same; infra/s3/README.md says more',
-  },
-
-  SOURCE_LOST: {
-    cause: 'nothing says any more where the bytes come from: a stream ended with its process, or its key is gone',
-    isRetryable: false,
-    advice: 'send the same request again with its source; if the key was changed, add it to DATA_ENCRYPTION_OLD_KEYS',
-  },
-  IDEMPOTENCY_KEY_REUSED: {
-    cause: 'the idempotency key belongs to another request of this workspace',
-    isRetryable: false,
-    advice: 'send each new request with a key of its own',
   },
 
   // The transfer was ended from outside.

@@ -1,11 +1,14 @@
 import { Injectable } from '@nestjs/common';
-import type { FileTransferStatus, StorageFile } from '../generated/prisma/client.js';
+import type { FileTransferStatus, StorageAttempt, StorageFile } from '../generated/prisma/client.js';
 import { Prisma } from '../generated/prisma/client.js';
 import { afterPosition, formatCursor, parseCursor } from '../prisma/page-cursor.js';
 import { PrismaService, type Transaction } from '../prisma/prisma.service.js';
 import { StorageError } from './storage.errors.js';
 
-export type { FileTransferStatus, StorageFile };
+export type { FileTransferStatus, StorageAttempt, StorageFile };
+
+/** Tries of one file that are shown at once: the last ones. */
+const SHOWN_ATTEMPTS = 100;
 
 /** In the outbox, of soft deletions and, from the trigger `core_storage_file_deleted`, of hard ones. */
 const DELETED_EVENT = 'storage.file.deleted';
@@ -92,6 +95,15 @@ export class StorageFileRepository {
   /** Soft-deleted rows are found too: `deletedAt` says so. */
   async findById({ workspaceId, id }: FileKey): Promise<StorageFile | null> {
     return await this.prisma.client.storageFile.findFirst({ where: { workspaceId, id } });
+  }
+
+  /** The last tries of a file, newest first. */
+  async listAttempts({ workspaceId, id }: FileKey): Promise<StorageAttempt[]> {
+    return await this.prisma.client.storageAttempt.findMany({
+      where: { fileId: id, file: { workspaceId } },
+      orderBy: { number: 'desc' },
+      take: SHOWN_ATTEMPTS,
+    });
   }
 
   async findByIdempotencyKey(workspaceId: string, idempotencyKey: string): Promise<StorageFile | null> {

@@ -25,10 +25,12 @@ import { S3Service } from './s3.service.js';
 import { SourceReader } from './source/source-reader.js';
 import { storageOptionsProvider } from './storage.options.js';
 import { StorageFileRepository } from './storage-file.repository.js';
+import { ReadBack } from './transfer/read-back.js';
 import { RetryPolicy } from './transfer/retry-policy.js';
 import { RunningTransfers } from './transfer/running-transfers.js';
 import { SourceOpener } from './transfer/source-opener.js';
 import { SourceVault } from './transfer/source-vault.js';
+import { TakeUp } from './transfer/take-up.js';
 import { TransferIntake } from './transfer/transfer-intake.js';
 import { TransferQueue } from './transfer/transfer-queue.js';
 import { TransferRunner } from './transfer/transfer-runner.js';
@@ -42,6 +44,7 @@ import { ObjectProof } from './upload/object-proof.js';
 import { ObjectUploader } from './upload/object-uploader.js';
 import { PartBufferPool } from './upload/part-buffer-pool.js';
 import { PartSender } from './upload/part-sender.js';
+import { StoredObjectReader } from './upload/stored-object-reader.js';
 import { StreamUploader } from './upload/stream-uploader.js';
 import { UploadOutcome } from './upload/upload-outcome.js';
 
@@ -69,6 +72,7 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     PartSender,
     UploadOutcome,
     ObjectUploader,
+    StoredObjectReader,
     LeftOvers,
     StreamUploader,
     SourceReader,
@@ -76,6 +80,8 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     TransferQueue,
     TransferRunner,
     RetryPolicy,
+    TakeUp,
+    ReadBack,
     RunningTransfers,
     TransferWorker,
     SourceVault,

@@ -39,12 +39,12 @@ export class SourceReader {
   }
 
   /**
-   * Asks for the file and resolves with its first good answer. From there on whatever happens below is the source's to
+   * Asks for the file, or with `resume` for its rest, and resolves with the first good answer. From there on whatever happens below is the source's to
    * mend: it yields the bytes of one version of the file in order, or fails.
    *
    * Memory: the buffers it is lent, and what the sockets hold. Limits: time to headers, stall, rate, whole time,
    * redirects, tries and bytes, all from SourceOptions; bytes are counted, not believed.
-   * @throws StorageError SOURCE_*; the signal's reason when it aborts
+   * @throws StorageError SOURCE_*, SOURCE_NOT_RESUMABLE among them; the signal's reason when it aborts
    */
   async open(request: SourceRequest, signal: AbortSignal): Promise<ByteSource> {
     const { options, bandwidth } = this;

@@ -547,6 +547,7 @@ describe('limits', () => {
 class SideBySideSource implements ByteSource {
   readonly contentEncoding = null;
   readonly isLengthVerified = true;
+  readonly version = null;
   readonly length: number;
   mostReading = 0;
   private position = 0;
@@ -579,6 +580,7 @@ class SideBySideSource implements ByteSource {
 class StalledSource implements ByteSource {
   readonly contentEncoding = null;
   readonly isLengthVerified = true;
+  readonly version = null;
   readonly readsAtOnce = 1;
   destroyed: Error | undefined;
   onStall = () => {};
