@@ -159,7 +159,7 @@ export class TransferStateRepository {
     const rows = await this.prisma.client.$queryRaw<Claim[]>`
       UPDATE core_storage_file
       SET transfer_status = 'FAILED', transfer_error = 'FILE_DELETED: the removal of this file has begun',
-          lease_token = gen_random_uuid(), lease_until = now() + ${leaseMs} * interval '1 millisecond', updated_at = ${NOW}
+          error_code = 'FILE_DELETED', lease_token = gen_random_uuid(), lease_until = now() + ${leaseMs} * interval '1 millisecond', updated_at = ${NOW}
       WHERE id = ${id}::uuid AND workspace_id = ${workspaceId}::uuid
         AND deleted_at IS NOT NULL AND ${IS_UNLEASED}
       RETURNING ${LEASE_COLUMNS}`;
