@@ -22,6 +22,7 @@ import { StoreCapabilities } from './s3/store-capabilities.js';
 import { StoreDoctor } from './s3/store-doctor.js';
 import { StoreRetry } from './s3/store-retry.js';
 import { S3Service } from './s3.service.js';
+import { HostLookupModule } from './source/host-lookup.module.js';
 import { SourceReader } from './source/source-reader.js';
 import { storageOptionsProvider } from './storage.options.js';
 import { StorageFileRepository } from './storage-file.repository.js';
@@ -56,7 +57,7 @@ import { UploadOutcome } from './upload/upload-outcome.js';
  * StorageFileRepository rows of StorageFile, always within one workspace
  */
 @Module({
-  imports: [EnvironmentModule, PrismaModule],
+  imports: [EnvironmentModule, PrismaModule, HostLookupModule],
   providers: [
     storageOptionsProvider,
     S3Clients,

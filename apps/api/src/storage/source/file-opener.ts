@@ -269,8 +269,8 @@ export class FileOpener {
    * Begins anew, as long as nothing of the file was handed out: a few times, because some sources never send a version
    * to its end.
    *
-   * @throws SourceFault SOURCE_CHANGED, or `fault`, when it may not begin anew; SOURCE_NOT_RESUMABLE where its beginning
-   * was read before
+   * @throws SourceFault SOURCE_CHANGED, or `fault`, when it may not begin anew; SOURCE_NOT_RESUMABLE where its
+   * beginning was read before
    */
   restart(slice: Slice | undefined, fault?: StorageError): void {
     if (this.parts.request.resume !== undefined) throw notResumable('it has another version of the file now', fault);

@@ -99,8 +99,8 @@ export class ObjectUploader {
     const share = this.pool.open(Math.min(plan.partSizeBytes, (source.length ?? plan.partSizeBytes) + 1));
     try {
       const loop = new PartLoop(source, share, plan, attempt);
-      const isLong = source.length !== null && source.length > plan.partSizeBytes;
-      const first = isLong || resume !== undefined ? undefined : await loop.readFirst();
+      // Before the owner is told the upload id, and writes down the version: until then the source may begin anew.
+      const first = resume === undefined ? await loop.readFirst() : undefined;
       if (first?.isWholeFile && profile.conditionalPut.value === 'honoured') {
         return await this.putWhole(attempt, mode, first);
       }

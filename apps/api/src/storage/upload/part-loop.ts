@@ -54,7 +54,7 @@ export class PartLoop {
     attempt.signal.addEventListener('abort', () => this.tellChange(), { once: true });
   }
 
-  /** The first part alone, to see whether it is the whole file. */
+  /** The first part alone, to see whether it is the whole file; the source cannot begin anew behind it. */
   async readFirst(): Promise<FilledPart & { isWholeFile: boolean }> {
     const part = await this.read(1, await this.share.acquire(this.attempt.signal));
     const { length } = this.source;

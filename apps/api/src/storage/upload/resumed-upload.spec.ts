@@ -11,7 +11,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { contentSha256, type HostileSource, startHostileSource } from '@s3-transfer/hostile-source';
+import { type BehaviourName, contentSha256, type HostileSource, startHostileSource } from '@s3-transfer/hostile-source';
 import { kindOf, openStoreWay, type StoreWay } from '../../../test/support/store-way.js';
 import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
 import type { ByteSource } from '../source/byte-source.js';
@@ -26,7 +26,7 @@ import type { StoredPart } from './stored-part.js';
 const MiB = 1024 * 1024;
 const PART = 5 * MiB;
 const QUEUE = 2;
-const PARTS = 8;
+const PARTS = 6;
 const FILE = { sizeBytes: (PARTS - 1) * PART + 12_345, seed: 11 };
 const lost = () => new StorageError('TRANSFER_LOST', 'the process died');
 
@@ -43,7 +43,7 @@ beforeAll(async () => {
     S3_ENDPOINT: way.endpoint,
     S3_QUEUE_SIZE: String(QUEUE),
     S3_STORE: 'local-s3',
-    S3_ANSWER_TIMEOUT_MS: '5000',
+    S3_ANSWER_TIMEOUT_MS: '2000',
     SOURCE_MAX_CONNECTIONS: '1',
   });
   s3 = storage.store.createClient();
@@ -64,7 +64,7 @@ class Journey {
   readonly bucket = storage.bucket;
   readonly key = `objects/${randomUUID()}`;
   readonly id = randomUUID();
-  readonly url = new URL(hostile.urlOf('honest-etag', FILE));
+  readonly url: URL;
   readonly parts: StoredPart[] = [];
   uploadId = '';
   partSizeBytes = 0;
@@ -72,6 +72,10 @@ class Journey {
   bytesRead = 0;
   readsBegun = 0;
   private tries = 0;
+
+  constructor(behaviour: BehaviourName = 'honest-etag') {
+    this.url = new URL(hostile.urlOf(behaviour, FILE));
+  }
 
   async open(fromBytes = 0): Promise<ByteSource> {
     const { url, version } = this;
@@ -228,6 +232,21 @@ describe('an upload that another process began', () => {
     expect(hostile.requests).toHaveLength(asked);
     expect(way.seen.slice(0, 2)).toEqual(['list parts', 'complete']);
     expect((await journey.read()).sha256).toBe(await contentSha256(FILE));
+  });
+
+  it('is of the version that its source had when the id was told, though the file began anew before', async () => {
+    const journey = new Journey('etag-changes');
+    const source = await journey.open();
+    const atFirst = source.version;
+    let whenTold: SourceVersion | null = null;
+    const onUploadId = async () => {
+      whenTold = source.version;
+    };
+    await journey.write(source, { hooks: { onUploadId } });
+    expect(whenTold).toMatchObject({ length: FILE.sizeBytes });
+    expect(whenTold).not.toEqual(atFirst);
+    expect(source.version).toEqual(whenTold);
+    expect((await journey.read()).sha256).toBe(await contentSha256({ ...FILE, seed: FILE.seed + 1 }));
   });
 
   it('may be gone on with as often as it takes', async () => {

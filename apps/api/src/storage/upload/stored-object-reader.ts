@@ -10,7 +10,7 @@ import { integrityOf, PartHash } from './part-integrity.js';
 import type { StoredPart } from './stored-part.js';
 import type { ObjectPlace } from './upload-attempt.js';
 
-/** What one request asks for: few enough to begin its tries anew, and many enough not to wait for answers. */
+/** What one request asks for: its tries and its time limit are its own, and waits for answers are rare. */
 const RANGE_BYTES = 64 * 1024 * 1024;
 /** A range slower than this is cut off and asked for again, in bytes a second. */
 const MIN_BYTES_PER_SECOND = 64 * 1024;
@@ -64,12 +64,15 @@ export class StoredObjectReader {
       const get = new GetObjectCommand({ Bucket: object.bucket, Key: object.key, Range: range });
       const { Body, ContentRange, ETag } = await this.clients.parts.send(get, { abortSignal });
       const body = addAbortSignal(abortSignal, Body as Readable);
-      reading.assertAnswer(body, { range: ContentRange, etag: ETag });
+      reading.assertAnswer(body, {
+        isAsked: ContentRange?.startsWith(`${range.replace('=', ' ')}/`) === true,
+        etag: ETag,
+      });
       for await (const chunk of body) {
         silence.refresh();
         reading.take(chunk as Buffer);
       }
-      if (reading.position < end) throw new Error('the store ended its answer early');
+      if (reading.position !== end) throw new Error('the store sent another number of bytes than it said');
     } catch (error) {
       throw late.signal.aborted ? late.signal.reason : error;
     } finally {
@@ -92,10 +95,9 @@ class ObjectReading {
   }
 
   /** Before a byte of it is taken. */
-  assertAnswer(body: Readable, { range, etag }: { range: string | undefined; etag: string | undefined }): void {
+  assertAnswer(body: Readable, { isAsked, etag }: { isAsked: boolean; etag: string | undefined }): void {
     const { bucket, key } = this.object;
     this.etag ??= etag;
-    const isAsked = range?.startsWith(`bytes ${this.position}-`) === true;
     if (isAsked && etag === this.etag) return;
     body.on('error', () => {}).destroy(); // Nobody reads it.
     if (isAsked) throw new StorageError('STORED_BYTES_CHANGED', `${bucket}/${key} changed while it was read back`);

@@ -4,7 +4,7 @@ import type { ResumedUpload, StoredPart } from './stored-part.js';
 
 /** What the owner of an upload wants to know, awaited at its place. An error ends the upload. */
 export interface UploadHooks {
-  /** The store gave this id; no part has been sent yet. */
+  /** The store gave this id; no part has been sent yet, and the source will be of no other version any more. */
   onUploadId?(uploadId: string, plan: { partSizeBytes: number }): Promise<void>;
   /** The store took this part of a multipart upload; parts come in any order. */
   onPart?(part: StoredPart): Promise<void>;
@@ -12,6 +12,8 @@ export interface UploadHooks {
   onUnanswered?(): void;
   /** All bytes are stored as parts, or held for the one PUT: the next request makes the object. */
   beforeObject?(bytes: number): Promise<void>;
+  /** The upload failed and is about to be aborted. An error: the right to abort it is lost, and nothing of it is touched. */
+  beforeDiscard?(): Promise<void>;
   /** The upload failed; the store shows neither a part of it nor its object, and no request of it can land any more. */
   onDiscarded?(): void;
 }
