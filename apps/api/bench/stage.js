@@ -69,6 +69,7 @@ export class Stage {
     return {
       DATABASE_URL: this.databaseUrl,
       AUTH_JWT_SECRET: 'only-for-the-bench-and-long-enough',
+      DATA_ENCRYPTION_KEY: Buffer.alloc(32, 'only for the bench').toString('base64'),
       S3_ENDPOINT: endpoint,
       S3_REGION: REGION,
       S3_BUCKET: BUCKET,

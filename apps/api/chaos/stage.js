@@ -105,6 +105,7 @@ export class Stage {
     const variables = {
       DATABASE_URL: this.databaseUrl,
       AUTH_JWT_SECRET: 'only-for-chaos-and-long-enough-to-be-one',
+      DATA_ENCRYPTION_KEY: Buffer.alloc(32, 'only for chaos').toString('base64'),
       LOG_LEVEL: 'debug',
       S3_ENDPOINT: this.proxy.endpoint,
       S3_REGION: REGION,

@@ -14,6 +14,7 @@ import { S3Service } from '../src/storage/s3.service.js';
 import { StorageModule } from '../src/storage/storage.module.js';
 import { toStorageOptions } from '../src/storage/storage.options.js';
 import { StorageFileRepository } from '../src/storage/storage-file.repository.js';
+import { TEST_ENCRYPTION_KEY } from './support/test-token.js';
 
 const guideFolder = fileURLToPath(new URL('guide', import.meta.url));
 const apiFolder = fileURLToPath(new URL('..', import.meta.url));
@@ -149,7 +150,12 @@ describe("the guide's configuration", () => {
 
   it('is accepted at boot and taken as it stands', () => {
     const { store } = toStorageOptions(
-      readEnvironment({ ...variables, DATABASE_URL: 'postgresql://app@db/app', AUTH_JWT_SECRET: 's'.repeat(32) }),
+      readEnvironment({
+        ...variables,
+        DATABASE_URL: 'postgresql://app@db/app',
+        AUTH_JWT_SECRET: 's'.repeat(32),
+        DATA_ENCRYPTION_KEY: TEST_ENCRYPTION_KEY,
+      }),
     );
     expect(store).toMatchObject({
       endpoint: 'https://s3.gra.cloud.ovh.net',

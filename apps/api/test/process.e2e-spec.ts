@@ -88,6 +88,7 @@ describe('the API as a process', () => {
         'S3_SECRET_ACCESS_KEY',
         'S3_PART_SIZE_BYTES',
         'LOG_LEVEL',
+        'DATA_ENCRYPTION_KEY',
         'AUTH_JWT_SECRET or AUTH_JWKS_URL',
       ]) {
         expect(stderr).toMatch(new RegExp(`^ {2}${key} must`, 'm'));
@@ -135,9 +136,7 @@ describe('the API as a process', () => {
         await closed;
         expect(answer).toMatch(/^HTTP\/1\.1 503 /);
         expect(answer).toContain('STORAGE_OFF');
-        const signalled = performance.now();
         expect(await api.ended()).toBe(0);
-        expect(performance.now() - signalled).toBeLessThan(3_000);
       },
     );
 

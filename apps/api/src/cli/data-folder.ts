@@ -14,6 +14,11 @@ export class DataFolder {
     return await this.keepOnce('jwt-secret', () => randomBytes(48).toString('base64url'));
   }
 
+  /** The key that seals secrets in the database; made once. */
+  async encryptionKey(): Promise<string> {
+    return await this.keepOnce('encryption-key', () => randomBytes(32).toString('base64'));
+  }
+
   /** Id of the development workspace, the same in every run. */
   async workspaceId(): Promise<string> {
     return await this.keepOnce('workspace-id', randomUUID);

@@ -24,7 +24,7 @@ const BUCKET = 'files';
 
 /**
  * Fills in process.env what the product needs and the user did not set: an embedded PostgreSQL for DATABASE_URL, an
- * embedded store for S3_ENDPOINT, a secret for AUTH_JWT_SECRET, the web page's origins. Embedded servers are stopped
+ * embedded store for S3_ENDPOINT, secrets for AUTH_JWT_SECRET and DATA_ENCRYPTION_KEY, the web page's origins. Embedded servers are stopped
  * with `context.opened`, the store before the database. Where `start` runs on the same data folder, its servers are used.
  *
  * @throws CliError LOCAL_SERVER_FAILED with one line that says what to do
@@ -44,6 +44,7 @@ export async function openFoundation(context: CommandContext): Promise<Foundatio
   if (database === 'embedded') Object.assign(process.env, embedded.database);
   if (store === 'embedded') Object.assign(process.env, embedded.store);
   if (!isSet('AUTH_JWT_SECRET') && !isSet('AUTH_JWKS_URL')) process.env.AUTH_JWT_SECRET = await dataFolder.jwtSecret();
+  if (!isSet('DATA_ENCRYPTION_KEY')) process.env.DATA_ENCRYPTION_KEY = await dataFolder.encryptionKey();
   if (!isSet('WEB_ORIGINS')) process.env.WEB_ORIGINS = `http://localhost:${webPort},http://127.0.0.1:${webPort}`;
   return {
     database,

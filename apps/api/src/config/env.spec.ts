@@ -2,7 +2,12 @@ import { describe, expect, it } from '@jest/globals';
 import { EnvironmentError, readEnvironment } from './env.js';
 
 const MINIMUM = { DATABASE_URL: 'postgresql://app@127.0.0.1/app', AUTH_JWT_SECRET: 's'.repeat(32) };
-const STORE = { S3_ENDPOINT: 'https://s3.example.test', S3_REGION: 'gra', S3_BUCKET: 'files' };
+const STORE = {
+  S3_ENDPOINT: 'https://s3.example.test',
+  S3_REGION: 'gra',
+  S3_BUCKET: 'files',
+  DATA_ENCRYPTION_KEY: Buffer.alloc(32).toString('base64'),
+};
 
 function problemsOf(variables: NodeJS.ProcessEnv): readonly string[] {
   try {
@@ -33,6 +38,7 @@ describe('readEnvironment', () => {
     const variables = {
       DATABASE_URL: 'mysql://user:hunter2@db/app',
       AUTH_JWT_SECRET: 'hunter2',
+      DATA_ENCRYPTION_KEY: 'hunter2',
       API_PORT: 'hunter2',
       LOG_LEVEL: 'hunter2',
       S3_ENDPOINT: 'ftp://hunter2',
@@ -50,6 +56,7 @@ describe('readEnvironment', () => {
       'API_PORT',
       'AUTH_JWT_SECRET',
       'DATABASE_URL',
+      'DATA_ENCRYPTION_KEY',
       'LOG_LEVEL',
       'S3_BUCKET',
       'S3_ENDPOINT',
@@ -92,6 +99,7 @@ describe('readEnvironment', () => {
     expect(problemsOf({ ...MINIMUM, S3_ENDPOINT: STORE.S3_ENDPOINT })).toEqual([
       'S3_REGION must be set when S3_ENDPOINT is set',
       'S3_BUCKET must be set when S3_ENDPOINT is set',
+      'DATA_ENCRYPTION_KEY must be set when S3_ENDPOINT is set: `openssl rand -base64 32` makes one',
     ]);
   });
 

@@ -62,6 +62,11 @@ const nat64PrefixList = list.pipe(
   ),
 );
 
+/** 32 bytes in base64, as `openssl rand -base64 32` makes them. */
+const encryptionKey = z
+  .string()
+  .regex(/^[A-Za-z0-9+/]{43}=$/, 'must be 32 random bytes in base64, as `openssl rand -base64 32` makes them');
+
 /** Stores whose ways are known (storage/s3/store-profile.ts); `auto` finds out which one answers. */
 const STORE_NAMES = ['auto', 'aws-s3', 'swift', 'ceph', 'minio', 'ovh', 'local-s3', 'unknown'] as const;
 
@@ -87,6 +92,9 @@ const environmentSchema = z.object({
     emptyToUndefined,
     z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }),
   ),
+
+  DATA_ENCRYPTION_KEY: optional(encryptionKey),
+  DATA_ENCRYPTION_OLD_KEYS: list.pipe(z.array(encryptionKey)),
 
   AUTH_JWT_SECRET: optional(z.string().min(32, 'must have at least 32 characters')),
   AUTH_JWKS_URL: optional(httpUrl),
@@ -124,6 +132,12 @@ const environmentSchema = z.object({
   TRANSFER_CONCURRENCY_PER_HOST: withDefault(integer(1, 256), 4),
   TRANSFER_MEMORY_BYTES: withDefault(integer(5 * MiB, 64 * GiB), 256 * MiB),
   TRANSFER_LEASE_SECONDS: withDefault(integer(3, 3_600), 30),
+  TRANSFER_WORKER: withDefault(flag, true),
+  TRANSFER_POLL_MS: withDefault(integer(100, 86_400_000), 1_000),
+  TRANSFER_RECOVERY_SECONDS: withDefault(integer(1, 86_400), 5),
+  TRANSFER_CONCURRENCY_PER_WORKSPACE: withDefault(integer(1, 256), 8),
+  TRANSFER_MAX_ATTEMPTS: withDefault(integer(1, 100), 5),
+  TRANSFER_RETRY_DELAY_SECONDS: withDefault(integer(1, 3_600), 10),
   PURGE_INTERVAL_SECONDS: withDefault(integer(1, 86_400), 15),
 
   SOURCE_ALLOW_HTTP: withDefault(flag, true),
@@ -193,6 +207,9 @@ function findMissingNeighbours(variables: NodeJS.ProcessEnv): string[] {
   if (!isSet('S3_ENDPOINT')) return problems;
   for (const key of ['S3_REGION', 'S3_BUCKET']) {
     if (!isSet(key)) problems.push(`${key} must be set when S3_ENDPOINT is set`);
+  }
+  if (!isSet('DATA_ENCRYPTION_KEY')) {
+    problems.push('DATA_ENCRYPTION_KEY must be set when S3_ENDPOINT is set: `openssl rand -base64 32` makes one');
   }
   if (isSet('S3_ACCESS_KEY_ID') !== isSet('S3_SECRET_ACCESS_KEY')) {
     const missing = isSet('S3_ACCESS_KEY_ID') ? 'S3_SECRET_ACCESS_KEY' : 'S3_ACCESS_KEY_ID';

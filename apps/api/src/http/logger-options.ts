@@ -58,8 +58,16 @@ function toPinoOptions(environment: Environment): Options {
 /** Values that must never be read in a log, wherever they come from. */
 function listSecrets(environment: Environment): string[] {
   const { password } = new URL(environment.DATABASE_URL);
-  const { AUTH_JWT_SECRET, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN } = environment;
-  const secrets = [AUTH_JWT_SECRET, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN, password];
+  const { AUTH_JWT_SECRET, DATA_ENCRYPTION_KEY, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN } =
+    environment;
+  const secrets = [
+    AUTH_JWT_SECRET,
+    DATA_ENCRYPTION_KEY,
+    S3_ACCESS_KEY_ID,
+    S3_SECRET_ACCESS_KEY,
+    S3_SESSION_TOKEN,
+    password,
+  ];
   return secrets.filter((secret) => secret !== undefined && secret !== '') as string[];
 }
 

@@ -18,6 +18,7 @@ import { storageOptionsProvider } from './storage.options.js';
 import { StorageFileRepository } from './storage-file.repository.js';
 import { RunningTransfers } from './transfer/running-transfers.js';
 import { SourceOpener } from './transfer/source-opener.js';
+import { TransferQueue } from './transfer/transfer-queue.js';
 import { TransferRunner } from './transfer/transfer-runner.js';
 import { TransferStateRepository } from './transfer/transfer-state.repository.js';
 import { LeftOvers } from './upload/left-overs.js';
@@ -58,6 +59,7 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     StreamUploader,
     SourceReader,
     TransferStateRepository,
+    TransferQueue,
     TransferRunner,
     RunningTransfers,
     SourceOpener,

@@ -10,11 +10,12 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import { type LocalS3Process, spawnLocalS3 } from '@s3-transfer/local-s3';
+import { TEST_ENCRYPTION_KEY } from './test-token.js';
 
 export interface TestStore {
-  /** S3_* variables that name this store. */
+  /** S3_* variables that name this store, and the key without which no store is used. */
   readonly variables: Record<
-    'S3_ENDPOINT' | 'S3_REGION' | 'S3_BUCKET' | 'S3_ACCESS_KEY_ID' | 'S3_SECRET_ACCESS_KEY',
+    'S3_ENDPOINT' | 'S3_REGION' | 'S3_BUCKET' | 'S3_ACCESS_KEY_ID' | 'S3_SECRET_ACCESS_KEY' | 'DATA_ENCRYPTION_KEY',
     string
   >;
   /** A client with the store's own keys, to look at the bucket from outside. */
@@ -88,6 +89,7 @@ function nameStore({ endpoint, region, bucket, accessKeyId, secretAccessKey }: S
       S3_BUCKET: bucket,
       S3_ACCESS_KEY_ID: accessKeyId,
       S3_SECRET_ACCESS_KEY: secretAccessKey,
+      DATA_ENCRYPTION_KEY: TEST_ENCRYPTION_KEY,
     },
     createClient: () => new S3Client({ endpoint, region, credentials, forcePathStyle: true }),
   };

@@ -2,6 +2,8 @@ import { SignJWT } from 'jose';
 
 /** AUTH_JWT_SECRET of every test app. */
 export const TEST_JWT_SECRET = 'a secret of the tests that is long enough';
+/** DATA_ENCRYPTION_KEY of every test app with storage. */
+export const TEST_ENCRYPTION_KEY = Buffer.alloc(32, 'key of the tests').toString('base64');
 
 export interface TestTokenOptions {
   /** Ids of the workspaces that the token opens. */

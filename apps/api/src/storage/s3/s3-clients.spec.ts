@@ -3,6 +3,7 @@ import { createServer, type RequestListener, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterEach, expect, it } from '@jest/globals';
+import { TEST_ENCRYPTION_KEY } from '../../../test/support/test-token.js';
 import { readEnvironment } from '../../config/env.js';
 import { toStorageOptions } from '../storage.options.js';
 import { S3Clients } from './s3-clients.js';
@@ -20,6 +21,7 @@ async function startClients(listener: RequestListener) {
   const environment = readEnvironment({
     DATABASE_URL: 'postgresql://localhost/none',
     AUTH_JWT_SECRET: 'a secret of at least 32 characters',
+    DATA_ENCRYPTION_KEY: TEST_ENCRYPTION_KEY,
     S3_ENDPOINT: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     S3_REGION: 'us-east-1',
     S3_BUCKET: 'bucket',

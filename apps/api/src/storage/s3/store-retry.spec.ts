@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { TEST_ENCRYPTION_KEY } from '../../../test/support/test-token.js';
 import { readEnvironment } from '../../config/env.js';
 import { StorageError } from '../storage.errors.js';
 import { toStorageOptions } from '../storage.options.js';
@@ -10,6 +11,7 @@ function createRetry(S3_RETRY_DELAY_MS: string): StoreRetry {
   const environment = readEnvironment({
     DATABASE_URL: 'postgresql://localhost/none',
     AUTH_JWT_SECRET: 'a secret of at least 32 characters',
+    DATA_ENCRYPTION_KEY: TEST_ENCRYPTION_KEY,
     S3_ENDPOINT: 'http://127.0.0.1:1',
     S3_REGION: 'us-east-1',
     S3_BUCKET: 'bucket',

@@ -90,9 +90,9 @@ describe('a source that breaks off', () => {
 
   it('waits for nothing before the first try after progress', async () => {
     const begin = performance.now();
-    const options = { retryDelayMs: 5_000 };
+    const options = { retryDelayMs: 60_000 };
     await read({ behaviour: 'cut-every-n-bytes', parameters: { everyBytes: 100_000 }, options });
-    expect(performance.now() - begin).toBeLessThan(2_000);
+    expect(performance.now() - begin).toBeLessThan(30_000);
   });
 
   it('is given up after tries that bring nothing', async () => {
@@ -240,9 +240,8 @@ describe('a source whose TLS fails', () => {
 describe('a source that was read to its end', () => {
   it('has no connection left', async () => {
     await read({});
-    const begin = performance.now();
     await hostile.connectionsClosed();
-    expect(performance.now() - begin).toBeLessThan(2_000);
+    expect(hostile.openConnections).toBe(0);
   });
 });
 

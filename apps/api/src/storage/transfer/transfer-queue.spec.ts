@@ -1,0 +1,69 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
+import { PrismaService } from '../../prisma/prisma.service.js';
+import { TransferQueue } from './transfer-queue.js';
+
+let storage: TestStorage;
+let queue: TransferQueue;
+let prisma: PrismaService;
+
+beforeAll(async () => {
+  storage = await startTestStorage();
+  queue = storage.get(TransferQueue);
+  prisma = storage.get(PrismaService);
+});
+
+afterAll(() => storage.stop());
+
+async function send(ticket: { fileId?: string; workspaceId?: string; delayMs?: number } = {}): Promise<string> {
+  const { fileId = randomUUID(), workspaceId = randomUUID(), ...rest } = ticket;
+  await prisma.client.$transaction((transaction) => queue.send(transaction, { fileId, workspaceId, ...rest }));
+  return fileId;
+}
+
+async function takeAll(perWorkspace = 100): Promise<string[]> {
+  const tickets = await queue.take(100, perWorkspace);
+  await queue.complete(tickets.map(({ jobId }) => jobId));
+  return tickets.map(({ fileId }) => fileId);
+}
+
+describe('TransferQueue', () => {
+  it('gives a ticket out once its transaction is committed, and not when it is rolled back', async () => {
+    const fileId = await send();
+    const rolledBack = prisma.client.$transaction(async (transaction) => {
+      await queue.send(transaction, { fileId: randomUUID(), workspaceId: randomUUID() });
+      throw new Error('rolled back');
+    });
+    await expect(rolledBack).rejects.toThrow('rolled back');
+    expect(await takeAll()).toEqual([fileId]);
+    expect(await takeAll()).toEqual([]);
+  });
+
+  it('keeps one waiting ticket for a file, and takes another while the first is held', async () => {
+    const fileId = await send();
+    await send({ fileId });
+    const [held] = await queue.take(10, 10);
+    expect(held?.fileId).toBe(fileId);
+    await send({ fileId });
+    await send({ fileId });
+    expect(await takeAll()).toEqual([fileId]);
+    await queue.complete([held?.jobId ?? '']);
+  });
+
+  it('gives no ticket out before its time', async () => {
+    await send({ delayMs: 60_000 });
+    expect(await takeAll()).toEqual([]);
+  });
+
+  it('holds one workspace to its number, and lets others by', async () => {
+    const crowd = randomUUID();
+    for (let count = 0; count < 6; count += 1) await send({ workspaceId: crowd });
+    const other = await send();
+    const first = await queue.take(100, 2);
+    expect(first).toHaveLength(3);
+    expect(first.map(({ fileId }) => fileId)).toContain(other);
+    await queue.complete(first.map(({ jobId }) => jobId));
+    expect(await takeAll(100)).toHaveLength(4);
+  });
+});

@@ -1,0 +1,148 @@
+import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { fromPrisma, type Job, PgBoss } from 'pg-boss';
+import { ENVIRONMENT, type Environment } from '../../config/env.js';
+import { toDatabaseError } from '../../prisma/database-error.js';
+
+/** Also the name of the table of its jobs. */
+const QUEUE = 'storage-transfer';
+/** An owner that is silent for this long is dead, in s: pg-boss gives its job out again. The row's own lease decides before. */
+const HEARTBEAT_SECONDS = 30;
+/** Longest that pg-boss allows, in s. A longer transfer's job comes again, finds the row leased, and ends. */
+const EXPIRE_SECONDS = 24 * 60 * 60 - 1;
+/** A job says "look at this row", so that another one too many does no harm, and one too few is sent again by the recovery. */
+const RETRIES = 1_000;
+/** Ended jobs are of no use to anybody; the row tells what happened. In s. */
+const KEEP_ENDED_SECONDS = 60;
+const CONNECTIONS = 4;
+const FIRST_START_RETRY_MS = 500;
+const LONGEST_START_RETRY_MS = 10_000;
+
+/** A running transaction of Prisma's client. */
+export interface QueueTransaction {
+  $queryRawUnsafe<Rows = unknown>(query: string, ...values: unknown[]): Promise<Rows>;
+}
+
+export interface TransferTicket {
+  readonly fileId: string;
+  /** Jobs of one workspace are held to a number at once. */
+  readonly workspaceId: string;
+  /** Not before; absent: at once. */
+  readonly delayMs?: number;
+}
+
+/** A ticket that this process holds until `complete`. */
+export interface HeldTicket {
+  readonly jobId: string;
+  readonly fileId: string;
+}
+
+interface TicketData {
+  fileId: string;
+}
+
+/**
+ * Tickets "look at this row" on pg-boss, in the same PostgreSQL as the rows, so that a row and its ticket are committed
+ * together. At least once, and in no strict order: what may be done is decided by the row's lease alone.
+ */
+@Injectable()
+export class TransferQueue implements OnApplicationBootstrap, OnApplicationShutdown {
+  private readonly logger = new Logger(TransferQueue.name);
+  private readonly boss: PgBoss;
+  private readonly stop = new AbortController();
+  private starting: Promise<void> | undefined;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(@Inject(ENVIRONMENT) environment: Environment) {
+    this.boss = new PgBoss({
+      connectionString: environment.DATABASE_URL,
+      max: CONNECTIONS,
+      application_name: 's3-transfer-queue',
+      schedule: false,
+      monitorIntervalSeconds: 10,
+      superviseIntervalSeconds: 10,
+      registerInstance: false,
+      openTelemetry: { enabled: false },
+    });
+    this.boss.on('error', (error) => this.logger.warn({ err: error }, 'the queue could not do its rounds; it goes on'));
+  }
+
+  /** In the background: the app answers, and says that it is not ready, while its database is away. */
+  onApplicationBootstrap(): void {
+    this.startPatiently(FIRST_START_RETRY_MS);
+  }
+
+  /** After every worker and transfer has ended, which still send. */
+  async onApplicationShutdown(): Promise<void> {
+    this.stop.abort();
+    clearTimeout(this.timer);
+    const started = await this.starting?.then(
+      () => true,
+      () => false,
+    );
+    if (started) await this.boss.stop({ graceful: false });
+  }
+
+  /** Makes the ticket part of the transaction. One that waits for the same row already is left as it is. */
+  async send(transaction: QueueTransaction, { fileId, workspaceId, delayMs = 0 }: TransferTicket): Promise<void> {
+    await this.started();
+    await this.boss.send(QUEUE, { fileId } satisfies TicketData, {
+      db: fromPrisma(transaction),
+      singletonKey: fileId,
+      group: { id: workspaceId },
+      ...(delayMs > 0 ? { startAfter: new Date(Date.now() + delayMs) } : {}),
+    });
+  }
+
+  /** Takes up to `limit` tickets that are due; of one workspace no more than `perWorkspace` are held at once by all workers. */
+  async take(limit: number, perWorkspace: number): Promise<HeldTicket[]> {
+    await this.started();
+    const options = { batchSize: limit, groupConcurrency: perWorkspace };
+    const jobs: Job<TicketData>[] = await this.boss.fetch<TicketData>(QUEUE, options).catch(rethrowDatabaseError);
+    return jobs.map(({ id, data }) => ({ jobId: id, fileId: data.fileId }));
+  }
+
+  /** Says that their owner lives. Call it several times within 30 s. */
+  async keep(jobIds: readonly string[]): Promise<void> {
+    if (jobIds.length > 0) await this.boss.touch(QUEUE, [...jobIds]).catch(rethrowDatabaseError);
+  }
+
+  async complete(jobIds: readonly string[]): Promise<void> {
+    if (jobIds.length > 0) await this.boss.complete(QUEUE, [...jobIds]).catch(rethrowDatabaseError);
+  }
+
+  private async started(): Promise<void> {
+    this.starting ??= this.start();
+    try {
+      await this.starting;
+    } catch (error) {
+      this.starting = undefined;
+      throw toDatabaseError(error);
+    }
+  }
+
+  private async start(): Promise<void> {
+    await this.boss.start();
+    await this.boss.createQueue(QUEUE, {
+      policy: 'short',
+      partition: false,
+      retryLimit: RETRIES,
+      retryDelay: 0,
+      expireInSeconds: EXPIRE_SECONDS,
+      heartbeatSeconds: HEARTBEAT_SECONDS,
+      deleteAfterSeconds: KEEP_ENDED_SECONDS,
+    });
+  }
+
+  private startPatiently(delayMs: number): void {
+    this.started().catch((error) => {
+      if (this.stop.signal.aborted) return;
+      this.logger.warn({ err: error }, 'the queue could not be started; it is tried again');
+      this.timer = setTimeout(() => this.startPatiently(Math.min(delayMs * 2, LONGEST_START_RETRY_MS)), delayMs);
+      this.timer.unref();
+    });
+  }
+}
+
+function rethrowDatabaseError(error: unknown): never {
+  throw toDatabaseError(error);
+}
