@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import type { INestApplicationContext } from '@nestjs/common';
 import { FileTransferService } from '../storage/file-transfer.service.js';
 import { BucketSettings } from '../storage/s3/bucket-settings.js';
-import type { StorageFile } from '../storage/storage-file.repository.js';
+import { S3Service } from '../storage/s3.service.js';
+import { type StorageFile, StorageFileRepository } from '../storage/storage-file.repository.js';
 import { formatBytes, formatSeconds } from './byte-text.js';
 import type { CommandContext } from './command-context.js';
 import { DevelopmentWorkspaceRepository } from './development-workspace.repository.js';
@@ -42,13 +44,14 @@ export async function transfer(context: CommandContext, options: TransferOptions
   const transfers = storage.get(FileTransferService);
   const startedAt = performance.now();
   const progress = showTransferProgress();
+  const path = options.path ?? `imports/${workspaceId}/${randomUUID()}/${fileNameOf(sourceUrl)}`;
   let file: StorageFile;
   try {
     file = await transfers.createAndTransfer(
       {
         sourceUrl,
         workspaceId,
-        path: options.path ?? `imports/${workspaceId}/${randomUUID()}/${fileNameOf(sourceUrl)}`,
+        path,
         type: options.type,
         mimeType: options.mimeType ?? (options.url === undefined ? 'video/mp4' : undefined),
       },
@@ -57,6 +60,7 @@ export async function transfer(context: CommandContext, options: TransferOptions
   } catch (error) {
     progress.stop();
     if (!interruption.aborted) throw error;
+    await cancelAt(storage, { workspaceId, path });
     warn('Cancelled. The row is FAILED and its parts are removed.');
     throw interruption.reason;
   }
@@ -66,6 +70,15 @@ export async function transfer(context: CommandContext, options: TransferOptions
   print();
   print(strong('Presigned URL'), `until ${expiresAt.toISOString()}${noteOf(foundation)}`);
   print(url);
+}
+
+async function cancelAt(
+  storage: INestApplicationContext,
+  { workspaceId, path }: { workspaceId: string; path: string },
+): Promise<void> {
+  const bucket = storage.get(S3Service).getDefaultBucket();
+  const file = await storage.get(StorageFileRepository).findByPath({ workspaceId, bucket, path });
+  if (file !== null) await storage.get(FileTransferService).cancelTransfer(file);
 }
 
 function printFile(file: StorageFile, seconds: number): void {

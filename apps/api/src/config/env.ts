@@ -73,6 +73,9 @@ const STORE_NAMES = ['auto', 'aws-s3', 'swift', 'ceph', 'minio', 'ovh', 'local-s
 /** What of a part the store compares with what arrived; `auto`: the cheapest that this store is known to verify. */
 const PART_INTEGRITIES = ['auto', 'crc32', 'md5', 'sha256'] as const;
 
+/** Which transfers a process runs: those of the queue too, those that it was itself asked to wait for, or none. */
+const WORKER_MODES = ['all', 'own', 'none'] as const;
+
 /**
  * Every variable that the API reads, with its bounds. `.env.example` explains each in one line.
  * Bounds of parts: S3 user guide, "multipart upload limits" (5 MiB to 5 GiB a part, 5 TiB an object).
@@ -132,7 +135,7 @@ const environmentSchema = z.object({
   TRANSFER_CONCURRENCY_PER_HOST: withDefault(integer(1, 256), 4),
   TRANSFER_MEMORY_BYTES: withDefault(integer(5 * MiB, 64 * GiB), 256 * MiB),
   TRANSFER_LEASE_SECONDS: withDefault(integer(3, 3_600), 30),
-  TRANSFER_WORKER: withDefault(flag, true),
+  TRANSFER_WORKER: withDefault(z.enum(WORKER_MODES, { error: `must be one of ${WORKER_MODES.join(', ')}` }), 'all'),
   TRANSFER_POLL_MS: withDefault(integer(100, 86_400_000), 1_000),
   TRANSFER_RECOVERY_SECONDS: withDefault(integer(1, 86_400), 5),
   TRANSFER_CONCURRENCY_PER_WORKSPACE: withDefault(integer(1, 256), 8),

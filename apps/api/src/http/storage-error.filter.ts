@@ -135,12 +135,15 @@ function toStatus(code: StorageErrorCode): number {
     case 'OBJECT_EXISTS':
     case 'TRANSFER_CANCELLED':
     case 'TRANSFER_LOST':
+    case 'TRANSFER_GOES_ON':
+    case 'SOURCE_LOST':
       return 409;
     // The caller named a source that cannot be taken, whoever asks and however often.
     case 'SOURCE_ADDRESS_BLOCKED':
     case 'SOURCE_EMPTY':
     case 'SOURCE_TOO_LARGE':
     case 'SOURCE_SIZE_MISMATCH':
+    case 'IDEMPOTENCY_KEY_REUSED':
     case 'SOURCE_CHECKSUM_MISMATCH':
     case 'SOURCE_TYPE_MISMATCH':
     case 'UPLOAD_TOO_LARGE':

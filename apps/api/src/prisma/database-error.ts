@@ -9,7 +9,7 @@ export class DatabaseUnavailableError extends Error {
 }
 
 /** Prisma's codes for a server that is away, too slow to answer, or gone in the middle. */
-const UNREACHABLE_PRISMA_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024']);
+const UNREACHABLE_PRISMA_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028']);
 /** SQLSTATE classes 08 (connection) and 57P (shutdown, crash, not yet up), and the sockets' own names. */
 const UNREACHABLE_DRIVER_CODE = /^(08\w{3}|57P0\d|ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|EPIPE|ETIMEDOUT)$/;
 const UNREACHABLE_DRIVER_KINDS = new Set(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout']);

@@ -22,6 +22,9 @@ function createClient(databaseUrl: string) {
   });
 }
 
+/** The client within a transaction. */
+export type Transaction = Parameters<Parameters<ReturnType<typeof createClient>['$transaction']>[0]>[0];
+
 /** The one connection pool of the process. Connects with the first query and ends with the app. */
 @Injectable()
 export class PrismaService implements OnApplicationShutdown {
@@ -29,6 +32,15 @@ export class PrismaService implements OnApplicationShutdown {
 
   constructor(@Inject(ENVIRONMENT) environment: Environment) {
     this.client = createClient(environment.DATABASE_URL);
+  }
+
+  /** Runs `task` in one transaction. What it throws rolls everything back; a database that is away is told as such. */
+  async transaction<Result>(task: (transaction: Transaction) => Promise<Result>): Promise<Result> {
+    try {
+      return await this.client.$transaction(task);
+    } catch (error) {
+      throw toDatabaseError(error);
+    }
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -236,12 +236,28 @@ const CATALOGUE = {
     advice: 'do without: what failed clean-ups leave is removed all the same; infra/s3/README.md says more',
   },
 
+  SOURCE_LOST: {
+    cause: 'nothing says any more where the bytes come from: a stream ended with its process, or its key is gone',
+    isRetryable: false,
+    advice: 'send the same request again with its source; if the key was changed, add it to DATA_ENCRYPTION_OLD_KEYS',
+  },
+  IDEMPOTENCY_KEY_REUSED: {
+    cause: 'the idempotency key belongs to another request of this workspace',
+    isRetryable: false,
+    advice: 'send each new request with a key of its own',
+  },
+
   // The transfer was ended from outside.
   TRANSFER_CANCELLED: {
-    cause: 'somebody cancelled the transfer or deleted its file, or the process stopped',
+    cause: 'somebody cancelled the transfer or deleted its file, or the process stopped that held its stream',
     isRetryable: false,
     unless: 'the process stopped',
     advice: 'send the same request again if the file is still wanted',
+  },
+  TRANSFER_GOES_ON: {
+    cause: 'the caller stopped waiting before the transfer ended; the transfer itself goes on',
+    isRetryable: true,
+    advice: 'read the status of the file later, or send the same request again to go on waiting',
   },
   TRANSFER_LOST: {
     cause: 'another process has taken the transfer over, or the path into use',

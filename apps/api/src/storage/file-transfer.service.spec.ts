@@ -256,14 +256,23 @@ describe('createAndTransfer of the same request again', () => {
 
   it('ends without touching the row when another process took it over', async () => {
     const path = newPath();
-    const url = await serve(
-      (_request, response) => void response.writeHead(200, { 'content-length': 10 }).write('hello'),
-    );
-    const transfer = start(url, path);
-    const outcome = expect(transfer).rejects.toMatchObject({ code: 'TRANSFER_LOST' });
+    let closed: Promise<unknown> = Promise.resolve();
+    const url = await serve((_request, response) => {
+      closed = new Promise((resolve) => response.on('close', resolve));
+      response.writeHead(200, { 'content-length': 10 }).write('hello');
+    });
+    const patience = new AbortController();
+    const options = { sourceUrl: url, workspaceId, path, type: 'recording-video' };
+    const transfer = storage.transfers.createAndTransfer(options, { signal: patience.signal });
+    const outcome = expect(transfer).rejects.toMatchObject({ code: 'TRANSFER_GOES_ON' });
     while ((await rowAt(path))?.transfer_status !== 'TRANSFERRING') await sleep(10);
     const thief = randomUUID();
-    await storage.database.query('UPDATE core_storage_file SET lease_token = $1 WHERE path = $2', [thief, path]);
+    await storage.database.query(
+      "UPDATE core_storage_file SET lease_token = $1, lease_until = now() + interval '1 hour' WHERE path = $2",
+      [thief, path],
+    );
+    await closed;
+    patience.abort();
     await outcome;
     expect(await rowAt(path)).toMatchObject({ transfer_status: 'TRANSFERRING', lease_token: thief });
   });
@@ -349,14 +358,16 @@ describe('a cancelled transfer', () => {
       closed = new Promise((resolve) => response.on('close', resolve));
       response.writeHead(200, { 'content-length': 20 * MiB }).write(Buffer.alloc(12 * MiB));
     });
-    const cancel = new AbortController();
-    const transfer = storage.transfers.createAndTransfer(
-      { sourceUrl: url, workspaceId, path, type: 'recording-video' },
-      { signal: cancel.signal },
-    );
+    const transfer = storage.transfers.createAndTransfer({
+      sourceUrl: url,
+      workspaceId,
+      path,
+      type: 'recording-video',
+    });
     const outcome = expectFailure(transfer, path, 'TRANSFER_CANCELLED');
     while ((await rowAt(path))?.upload_id == null) await sleep(10);
-    cancel.abort();
+    const file = await storage.files.findByPath({ workspaceId, bucket: storage.bucket, path });
+    if (file !== null) await storage.transfers.cancelTransfer(file);
     await outcome;
     await closed;
   });

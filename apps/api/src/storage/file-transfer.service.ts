@@ -1,25 +1,17 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { FileRemoval } from './cleanup/file-removal.js';
 import { assertFileName, assertObjectKey, FILE_NAME_MAX_LENGTH } from './object-key.js';
 import { type PresignedUrl, Presigner } from './s3/presigner.js';
-import { S3Service } from './s3.service.js';
-import { redactSourceUrl } from './source/source-url.js';
 import { StorageError } from './storage.errors.js';
-import { DEFAULT_URL_EXPIRY_SECONDS } from './storage.options.js';
+import { DEFAULT_URL_EXPIRY_SECONDS, STORAGE_OPTIONS, type StorageOptions } from './storage.options.js';
 import { type StorageFile, StorageFileRepository } from './storage-file.repository.js';
-import type { TransferProgress } from './transfer/progress-meter.js';
 import { RunningTransfers } from './transfer/running-transfers.js';
 import { type RefreshSource, type RemoteFile, SourceOpener, type StreamedFile } from './transfer/source-opener.js';
-import { assertNewFile } from './transfer/transfer-request.js';
+import { TransferIntake } from './transfer/transfer-intake.js';
+import { TransferStateRepository } from './transfer/transfer-state.repository.js';
+import { TransferWorker } from './transfer/transfer-worker.js';
+import { Waiting, type WaitOptions } from './transfer/waiting.js';
 import { isInlineType } from './upload/content-headers.js';
-
-/** What callers may watch and stop. */
-export interface TransferControl {
-  /** Called up to four times a second, and at the end. */
-  onProgress?: (progress: TransferProgress) => void;
-  /** Cancels the transfer: it cleans up, and its row becomes FAILED. */
-  signal?: AbortSignal;
-}
 
 export interface PresignOptions {
   /** Whole seconds, 1 to 604,800; 3,600 when absent. */
@@ -35,11 +27,14 @@ export interface PresignOptions {
 export class FileTransferService {
   constructor(
     private readonly files: StorageFileRepository,
+    private readonly intake: TransferIntake,
     private readonly transfers: RunningTransfers,
+    private readonly worker: TransferWorker,
+    private readonly state: TransferStateRepository,
     private readonly sources: SourceOpener,
     private readonly removal: FileRemoval,
-    private readonly s3: S3Service,
     private readonly presigner: Presigner,
+    @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {}
 
   /**
@@ -50,52 +45,86 @@ export class FileTransferService {
    * read over up to SOURCE_MAX_CONNECTIONS connections where each brings more. `sourceHeaders` (a recorder's bearer
    * token) go to the origin of `sourceUrl` alone. `expected` refuses other bytes, `object` says how the store keeps it.
    *
-   * The same request again (workspace, path, and source without query) gives the DONE row, joins the transfer under
-   * way, or tries a FAILED one again: one row and one object.
+   * Once the row is committed the transfer does not depend on this process: it is taken up by any worker, and tried
+   * again (TRANSFER_MAX_ATTEMPTS) where its error may go away. `signal` and `waitMs` end the waiting, not the transfer.
+   * The same request again (idempotency key, or workspace, path, and source without query) gives the DONE row, waits
+   * for the transfer under way, or tries a FAILED one again: one row and one object.
    * Memory: S3_QUEUE_SIZE parts and what is being read, out of TRANSFER_MEMORY_BYTES for the whole process;
    * TRANSFER_CONCURRENCY transfers stream at once.
-   * @throws StorageError INVALID_*, SOURCE_URL_INVALID, SOURCE_ADDRESS_BLOCKED, WORKSPACE_NOT_FOUND, PATH_TAKEN before a
-   * row is made; any other code after the row is FAILED, nothing of it is left in the bucket, and `transferError` says
-   * the same
+   * @throws StorageError INVALID_*, SOURCE_URL_INVALID, SOURCE_ADDRESS_BLOCKED, WORKSPACE_NOT_FOUND, PATH_TAKEN,
+   * IDEMPOTENCY_KEY_REUSED before a row is made; TRANSFER_GOES_ON when the wait ends first; any other code after the
+   * row is FAILED, nothing of it is left in the bucket, and `transferError` says the same
    */
-  async createAndTransfer(options: RemoteFile, control: TransferControl = {}): Promise<StorageFile> {
-    const request = this.sources.parse(options);
-    assertNewFile(options);
+  async createAndTransfer(options: RemoteFile, wait: WaitOptions = {}): Promise<StorageFile> {
     this.transfers.assertOpen();
-    const file = await this.findOrCreate(options, redactSourceUrl(request.url));
-    return await this.transfers.run(file, {
-      ...control,
-      host: request.url.host,
-      object: options.object,
-      expectedSha256: options.expected?.sha256,
-      open: (watchers, signal) => this.sources.openRemote(file, request, options, watchers, signal),
+    const { workerMode, leaseMs } = this.options;
+    // This process begins by itself: its ticket is for others, should it end before.
+    const file = await this.intake.acceptRemote(options, workerMode === 'none' ? 0 : leaseMs).catch((error) => {
+      this.transfers.assertOpen(); // The database may be away because the process has stopped meanwhile.
+      throw error;
     });
+    return await this.waitFor(file, wait);
+  }
+
+  /**
+   * The same without the waiting: resolves with the PENDING row as soon as it is committed, together with the ticket
+   * that brings it to its end.
+   *
+   * @throws as createAndTransfer does before a row is made
+   */
+  async enqueue(options: RemoteFile): Promise<StorageFile> {
+    const file = await this.intake.acceptRemote(options, 0);
+    this.worker.poke();
+    return file;
   }
 
   /**
    * Brings a stream of this process (an avatar, a user's upload) into the bucket, tracked like a transfer. `body` is
-   * read once, and destroyed when the transfer fails.
+   * read once, and destroyed when the transfer fails; it cannot be had again, so that its first failure is final.
    *
    * A FAILED file at the same path is tried again with these bytes; any other file there is PATH_TAKEN.
+   * @param control `signal` cancels the transfer
    * @throws as createAndTransfer; an error of `body` as it is
    */
-  async createFromStream(options: StreamedFile, control: TransferControl = {}): Promise<StorageFile> {
+  async createFromStream(options: StreamedFile, control: Omit<WaitOptions, 'waitMs'> = {}): Promise<StorageFile> {
     try {
-      assertNewFile(options);
       this.transfers.assertOpen();
-      const file = await this.findOrCreate(options, null);
-      return await this.transfers.run(file, {
-        ...control,
-        host: null,
-        object: options.object,
-        expectedSha256: options.expected?.sha256,
-        open: (watchers) => this.sources.openStream(file, options, watchers),
-      });
+      const file = await this.intake.acceptStream(options);
+      return await this.transferStream(file, options, control);
     } catch (error) {
       // Listened to, because a stream that nobody listens to would end the process with it.
       options.body.on('error', () => {}).destroy(error as Error);
       throw error;
     }
+  }
+
+  /**
+   * Ends the transfer wherever it runs: its parts are removed, and its row becomes FAILED (TRANSFER_CANCELLED). One
+   * that another process runs ends within a second or, where no bytes come, a third of the lease; one whose object the
+   * store is already putting together may end DONE. On a file that has ended: no change.
+   *
+   * @returns the row as it is then
+   */
+  async cancelTransfer(storageFile: StorageFile): Promise<StorageFile> {
+    if (await this.state.requestCancel(storageFile)) await this.endTransfer(storageFile);
+    return await this.reread(storageFile);
+  }
+
+  /**
+   * Tries a FAILED file again, with the source that its row keeps, or one that waits for its next try at once. On any
+   * other: no change.
+   *
+   * @returns the row, PENDING
+   * @throws StorageError SOURCE_LOST where the row keeps no source: the request itself has to be sent again
+   */
+  async retryTransfer(storageFile: StorageFile): Promise<StorageFile> {
+    const { transferStatus, sourceSealed, id } = storageFile;
+    if (transferStatus === 'FAILED' && sourceSealed === null) {
+      throw new StorageError('SOURCE_LOST', `nothing says any more where file ${id} comes from`);
+    }
+    const reopened = await this.state.reopen(storageFile, { delayMs: 0 });
+    this.worker.poke();
+    return reopened ?? (await this.reread(storageFile));
   }
 
   /**
@@ -153,28 +182,48 @@ export class FileTransferService {
     if (hardDelete) await this.removal.remove({ id, workspaceId });
   }
 
-  private async findOrCreate(
-    { workspaceId, path, type, mimeType }: { workspaceId: string; path: string; type: string; mimeType?: string },
-    sourceUrl: string | null,
-  ): Promise<StorageFile> {
-    const bucket = this.s3.getDefaultBucket();
+  private async waitFor(file: StorageFile, options: WaitOptions): Promise<StorageFile> {
+    const waiting = new Waiting(file.id, options);
     try {
-      return await this.files.create({
-        workspaceId,
-        path,
-        type,
-        bucket,
-        ...(sourceUrl !== null ? { sourceUrl } : {}),
-        ...(mimeType ? { mimeType } : {}),
-      });
-    } catch (error) {
-      if (!(error instanceof StorageError) || error.code !== 'PATH_TAKEN') throw error;
-      const existing = await this.files.findByPath({ workspaceId, bucket, path });
-      if (existing === null || existing.sourceUrl !== sourceUrl || existing.deletedAt !== null) throw error;
-      // Two streams cannot be compared: only one whose file failed may be followed by another.
-      if (sourceUrl === null && existing.transferStatus !== 'FAILED') throw error;
-      return existing;
+      return await this.transfers.follow(file, waiting);
+    } finally {
+      waiting.end();
     }
+  }
+
+  private async transferStream(
+    file: StorageFile,
+    options: StreamedFile,
+    { onProgress, signal }: Omit<WaitOptions, 'waitMs'>,
+  ): Promise<StorageFile> {
+    // Rows and clients are told one thing, whatever reason the caller's signal carries.
+    const cancel = () =>
+      void this.transfers.cancel(file.id, new StorageError('TRANSFER_CANCELLED', 'the transfer was cancelled'));
+    const waiting = new Waiting(file.id, onProgress !== undefined ? { onProgress } : {});
+    const followed = this.transfers.follow(file, waiting, {
+      host: null,
+      isRepeatable: false,
+      object: options.object,
+      expectedSha256: options.expected?.sha256,
+      open: (watchers) => this.sources.openStream(file, options, watchers),
+    });
+    if (signal?.aborted) cancel();
+    signal?.addEventListener('abort', cancel, { once: true });
+    return await followed.finally(() => signal?.removeEventListener('abort', cancel));
+  }
+
+  /** Here at once; where another process runs it, that one reads the request with its next renewal. */
+  private async endTransfer(file: StorageFile): Promise<void> {
+    await this.transfers.cancel(file.id, new StorageError('TRANSFER_CANCELLED', 'the transfer was cancelled'));
+    const now = await this.reread(file);
+    if (now.transferStatus === 'PENDING') await this.transfers.run(now).catch(() => {}); // It ends as cancelled.
+  }
+
+  /** The row that a caller knows, as it is now. */
+  private async reread({ id, workspaceId }: StorageFile): Promise<StorageFile> {
+    const file = await this.files.findById({ id, workspaceId });
+    if (file === null) throw new StorageError('FILE_NOT_FOUND', `there is no file ${id} any more`);
+    return file;
   }
 }
 

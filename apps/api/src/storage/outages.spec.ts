@@ -14,8 +14,8 @@ import { type LocalPostgres, startPostgres } from '@s3-transfer/local-stack';
 import { applyMigrations } from '@s3-transfer/migrations';
 import { openTestDatabase, type TestDatabase } from '../../test/support/test-database.js';
 import { startTestStorage, type TestStorage } from '../../test/support/test-storage.js';
-import type { TransferControl } from './file-transfer.service.js';
 import { RunningTransfers } from './transfer/running-transfers.js';
+import type { WaitOptions } from './transfer/waiting.js';
 
 const MIGRATIONS_DIR = fileURLToPath(new URL('../../../../prisma/migrations', import.meta.url));
 const MiB = 1024 * 1024;
@@ -54,7 +54,7 @@ async function begin(variables: Record<string, string> = {}, database?: TestData
   storage = started;
   const workspaceId = await started.database.createWorkspace();
   const path = `recordings/${workspaceId}/${randomUUID()}.mp4`;
-  const start = (control: TransferControl = {}) =>
+  const start = (control: WaitOptions = {}) =>
     started.transfers.createAndTransfer({ sourceUrl, workspaceId, path, type: 'recording-video' }, control);
   const readRow = async () =>
     (
@@ -116,18 +116,18 @@ describe('a store that takes connections and never answers', () => {
   });
 
   it.each([
-    ['a caller who gives up', (cancel: AbortController) => cancel.abort()],
-    ['the end of the process', () => storage?.get(RunningTransfers).onModuleDestroy()],
-  ])('does not hold up %s', async (_what, act) => {
+    ['a caller who gives up', (patience: AbortController) => patience.abort(), 'TRANSFER_GOES_ON'],
+    ['the end of the process', () => storage?.get(RunningTransfers).onModuleDestroy(), 'TRANSFER_CANCELLED'],
+  ])('does not hold up %s', async (_what, act, code) => {
     const silentPort = (silent.address() as AddressInfo).port;
     source.removeAllListeners('request');
     source.on('request', (_request, response) => response.writeHead(200, { 'content-length': 10 }).write('hello'));
     const { start } = await begin({ S3_ENDPOINT: `http://127.0.0.1:${silentPort}` });
     const asked = once(silent, 'connection');
-    const cancel = new AbortController();
-    const outcome = expect(start({ signal: cancel.signal })).rejects.toMatchObject({ code: 'TRANSFER_CANCELLED' });
+    const patience = new AbortController();
+    const outcome = expect(start({ signal: patience.signal })).rejects.toMatchObject({ code });
     await asked;
-    act(cancel);
+    act(patience);
     await outcome;
   });
 });

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { FileTransferStatus, StorageFile } from '../generated/prisma/client.js';
 import { Prisma } from '../generated/prisma/client.js';
 import { afterPosition, formatCursor, parseCursor } from '../prisma/page-cursor.js';
-import { PrismaService } from '../prisma/prisma.service.js';
+import { PrismaService, type Transaction } from '../prisma/prisma.service.js';
 import { StorageError } from './storage.errors.js';
 
 export type { FileTransferStatus, StorageFile };
@@ -13,7 +13,12 @@ export interface FileKey {
   id: string;
 }
 
+/** Runs in the transaction that inserts a row. */
+export type WithinInsert = (transaction: Transaction) => Promise<void>;
+
 export interface NewStorageFile {
+  /** Made by the database when absent. */
+  id?: string;
   workspaceId: string;
   type: string;
   path: string;
@@ -21,6 +26,12 @@ export interface NewStorageFile {
   mimeType?: string;
   /** Without query and userinfo: they hold secrets, and users read rows. */
   sourceUrl?: string;
+  /** The whole source, encrypted for this id. */
+  sourceSealed?: Uint8Array<ArrayBuffer>;
+  /** What else was asked for; holds no secret. */
+  request?: Prisma.InputJsonObject;
+  createdBy?: string;
+  idempotencyKey?: string;
 }
 
 export interface ListFiles {
@@ -52,13 +63,18 @@ export class StorageFileRepository {
   constructor(private readonly prisma: PrismaService) {}
 
   /**
-   * Inserts a PENDING row. The path belongs to it until it is hard-deleted.
+   * Inserts a PENDING row, and with it what `within` does. The path belongs to it until it is hard-deleted.
    *
-   * @throws StorageError PATH_TAKEN, WORKSPACE_NOT_FOUND
+   * @throws StorageError PATH_TAKEN (or its idempotency key), WORKSPACE_NOT_FOUND
    */
-  async create(file: NewStorageFile): Promise<StorageFile> {
+  async create(file: NewStorageFile, within?: WithinInsert): Promise<StorageFile> {
     try {
-      return await this.prisma.client.storageFile.create({ data: file });
+      if (within === undefined) return await this.prisma.client.storageFile.create({ data: file });
+      return await this.prisma.transaction(async (transaction) => {
+        const created = await transaction.storageFile.create({ data: file });
+        await within(transaction);
+        return created;
+      });
     } catch (error) {
       if (isPrismaError(error, 'P2002')) {
         throw new StorageError('PATH_TAKEN', `path ${file.path} already belongs to another file`, { cause: error });
@@ -73,6 +89,10 @@ export class StorageFileRepository {
   /** Soft-deleted rows are found too: `deletedAt` says so. */
   async findById({ workspaceId, id }: FileKey): Promise<StorageFile | null> {
     return await this.prisma.client.storageFile.findFirst({ where: { workspaceId, id } });
+  }
+
+  async findByIdempotencyKey(workspaceId: string, idempotencyKey: string): Promise<StorageFile | null> {
+    return await this.prisma.client.storageFile.findFirst({ where: { workspaceId, idempotencyKey } });
   }
 
   async findByPath(place: { workspaceId: string; bucket: string; path: string }): Promise<StorageFile | null> {

@@ -16,11 +16,15 @@ import { S3Service } from './s3.service.js';
 import { SourceReader } from './source/source-reader.js';
 import { storageOptionsProvider } from './storage.options.js';
 import { StorageFileRepository } from './storage-file.repository.js';
+import { RetryPolicy } from './transfer/retry-policy.js';
 import { RunningTransfers } from './transfer/running-transfers.js';
 import { SourceOpener } from './transfer/source-opener.js';
+import { SourceVault } from './transfer/source-vault.js';
+import { TransferIntake } from './transfer/transfer-intake.js';
 import { TransferQueue } from './transfer/transfer-queue.js';
 import { TransferRunner } from './transfer/transfer-runner.js';
 import { TransferStateRepository } from './transfer/transfer-state.repository.js';
+import { TransferWorker } from './transfer/transfer-worker.js';
 import { LeftOvers } from './upload/left-overs.js';
 import { ObjectCleaner } from './upload/object-cleaner.js';
 import { ObjectCompletion } from './upload/object-completion.js';
@@ -61,8 +65,12 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     TransferStateRepository,
     TransferQueue,
     TransferRunner,
+    RetryPolicy,
     RunningTransfers,
+    TransferWorker,
+    SourceVault,
     SourceOpener,
+    TransferIntake,
     FileRemoval,
     PurgeRepository,
     LeftOverRemoval,

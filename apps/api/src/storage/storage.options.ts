@@ -82,6 +82,18 @@ export interface StorageOptions {
   /** Bytes of part buffers that all transfers of this process hold at once. */
   readonly memoryBytes: number;
   readonly leaseMs: number;
+  /** Which transfers this process runs: those of the queue too, those that it was itself asked to wait for, or none. */
+  readonly workerMode: Environment['TRANSFER_WORKER'];
+  /** Between looks at the queue. */
+  readonly pollMs: number;
+  /** Between looks for transfers whose owner died. */
+  readonly recoveryMs: number;
+  /** Transfers of one workspace at once, over all workers. */
+  readonly transferConcurrencyPerWorkspace: number;
+  /** Tries of one request before its file is FAILED. */
+  readonly maxAttempts: number;
+  /** Before the second try; twice as long before each further one, with jitter. */
+  readonly retryDelayMs: number;
   /** Between looks for what failed clean-ups left in the bucket. */
   readonly purgeIntervalMs: number;
 }
@@ -151,6 +163,12 @@ export function toStorageOptions(env: Environment): StorageOptions {
       retryDelayMs: env.SOURCE_RETRY_DELAY_MS,
     }),
     transferConcurrency: env.TRANSFER_CONCURRENCY,
+    transferConcurrencyPerWorkspace: env.TRANSFER_CONCURRENCY_PER_WORKSPACE,
+    workerMode: env.TRANSFER_WORKER,
+    pollMs: env.TRANSFER_POLL_MS,
+    recoveryMs: env.TRANSFER_RECOVERY_SECONDS * 1_000,
+    maxAttempts: env.TRANSFER_MAX_ATTEMPTS,
+    retryDelayMs: env.TRANSFER_RETRY_DELAY_SECONDS * 1_000,
     transferConcurrencyPerHost: env.TRANSFER_CONCURRENCY_PER_HOST,
     memoryBytes: env.TRANSFER_MEMORY_BYTES,
     leaseMs: env.TRANSFER_LEASE_SECONDS * 1_000,

@@ -60,6 +60,8 @@ export async function startTestStorage(
     SOURCE_STALL_TIMEOUT_MS: '1000',
     TRANSFER_LEASE_SECONDS: '3',
     PURGE_INTERVAL_SECONDS: '86400', // Tests run its rounds themselves.
+    TRANSFER_WORKER: 'own',
+    TRANSFER_MAX_ATTEMPTS: '1', // The first failure is what they look at.
     ...variables,
   });
   const app = await Test.createTestingModule({ imports: [ConfigModule.forRoot(), EnvironmentModule, StorageModule] })

@@ -66,6 +66,9 @@ export class LeaseKeeper {
     const outcome = await state.renew(claim, leaseMs, { bytes, totalBytes });
     this.writtenBytes = bytes;
     if (outcome === 'deleted') this.stop.abort(new StorageError('TRANSFER_CANCELLED', 'the file was deleted'));
+    if (outcome === 'cancelled') {
+      this.stop.abort(new StorageError('TRANSFER_CANCELLED', 'the transfer was cancelled'));
+    }
     if (outcome === 'lost') this.stop.abort(transferLost(claim));
   }
 }

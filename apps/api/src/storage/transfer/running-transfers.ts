@@ -3,66 +3,96 @@ import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { parseTransferError, StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import type { StorageFile } from '../storage-file.repository.js';
-import { type TransferJob, TransferRunner } from './transfer-runner.js';
+import type { TransferProgress } from './progress-meter.js';
+import { SourceOpener } from './source-opener.js';
+import { HandOver, TransferRunner, type TransferWork } from './transfer-runner.js';
 import { TransferSlots } from './transfer-slots.js';
 import { TransferStateRepository } from './transfer-state.repository.js';
+import { PatienceEnd, type Waiting } from './waiting.js';
 
 /** How often a transfer that another process runs is looked at, in ms. */
-const JOIN_POLL_MS = 500;
-/** Longest wait for clean-ups at the end of the process, in ms: below the 30 s after which Kubernetes kills. */
-const STOP_LIMIT_MS = 20_000;
+const FOLLOW_POLL_MS = 500;
+/** Longest wait for transfers at the end of the process, in ms: below the 30 s after which Kubernetes kills. */
+const STOP_LIMIT_MS = 25_000;
+/** Transfers that wait for a slot of their host, for each that streams: they keep no slot from others. */
+const WAITING_FACTOR = 4;
 
-/** What a transfer needs beyond its row. */
-export interface TransferWork extends Omit<TransferJob, 'bucket' | 'key' | 'mimeType'> {
-  /** Of the source; null where the bytes come from this process. */
-  readonly host: string | null;
-  readonly signal?: AbortSignal | undefined;
-}
+type ProgressListener = (progress: TransferProgress) => void;
 
 interface RunningTransfer {
-  readonly settled: Promise<StorageFile>;
+  /** Settles when this process is done with the row; rejects with the error that made it FAILED. */
+  readonly settled: Promise<void>;
+  readonly listeners: Set<ProgressListener>;
   cancel(reason: StorageError): void;
 }
 
-/** The transfers that this process runs or waits for: at most one for each file. */
+/** The transfers that this process runs: at most one for each file. */
 @Injectable()
 export class RunningTransfers implements OnModuleDestroy {
   private readonly running = new Map<string, RunningTransfer>();
   private readonly slots: TransferSlots;
-  private isStopping = false;
+  private readonly stopping = new AbortController();
 
   constructor(
     private readonly state: TransferStateRepository,
     private readonly runner: TransferRunner,
+    private readonly sources: SourceOpener,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {
     this.slots = new TransferSlots(options.transferConcurrency, options.transferConcurrencyPerHost);
   }
 
-  /** @throws StorageError TRANSFER_CANCELLED while the process stops: no row is to be made any more */
-  assertOpen(): void {
-    if (this.isStopping) throw stopping();
+  /** Transfers that could begin now. */
+  get freeSlots(): number {
+    const { transferConcurrency } = this.options;
+    const free = transferConcurrency - this.slots.activeCount;
+    return this.stopping.signal.aborted ? 0 : Math.min(free, transferConcurrency * WAITING_FACTOR - this.running.size);
   }
 
-  /** Runs the transfer, joins the one under way here, or waits for the one under way in another process. */
-  run(file: StorageFile, work: TransferWork): Promise<StorageFile> {
-    if (file.transferStatus === 'DONE') return Promise.resolve(file);
+  /** @throws StorageError TRANSFER_CANCELLED while the process stops: no row is to be made any more */
+  assertOpen(): void {
+    this.stopping.signal.throwIfAborted();
+  }
+
+  /**
+   * Runs the row's transfer here, when there is a slot and if the row is to be had, or joins the run under way.
+   *
+   * @returns when this process is done with the row: it is DONE, waits for another try, or belongs to another
+   * @throws the error that made the row FAILED
+   */
+  run(file: StorageFile, work?: TransferWork): Promise<void> {
     const joined = this.running.get(file.id);
     if (joined !== undefined) return joined.settled;
-    if (this.isStopping) return Promise.reject(stopping()); // It stopped while the row was made: nobody would wait.
+    if (this.stopping.signal.aborted) return Promise.reject(this.stopping.signal.reason);
     const cancel = new AbortController();
-    // Rows and clients are told one thing, whatever reason the caller's signal carries.
-    const onAbort = () => cancel.abort(new StorageError('TRANSFER_CANCELLED', 'the transfer was cancelled'));
-    if (work.signal?.aborted) onAbort();
-    work.signal?.addEventListener('abort', onAbort, { once: true });
-    const settled = this.inTurn(work.host, () => this.runOrFollow(file, work, cancel.signal), cancel.signal).finally(
-      () => {
-        work.signal?.removeEventListener('abort', onAbort);
-        this.running.delete(file.id);
-      },
-    );
-    this.running.set(file.id, { settled, cancel: (reason) => cancel.abort(reason) });
+    const listeners = new Set<ProgressListener>();
+    const settled = this.runInTurn(file, work, listeners, cancel.signal).finally(() => this.running.delete(file.id));
+    settled.catch(() => {}); // Whoever waits for it is told; the row tells everybody else.
+    this.running.set(file.id, { settled, listeners, cancel: (reason) => cancel.abort(reason) });
     return settled;
+  }
+
+  /**
+   * Waits for the row's end, wherever it runs, and runs it here where nobody else does.
+   *
+   * @param work of a file whose bytes come from this process, which cannot be had twice
+   * @throws StorageError that made the row FAILED; TRANSFER_GOES_ON when the wait ends before
+   */
+  async follow(file: StorageFile, waiting: Waiting, work?: TransferWork): Promise<StorageFile> {
+    const { onProgress } = waiting;
+    for (let now: StorageFile | null = file, round = 0; ; round += 1) {
+      if (now === null || now.deletedAt !== null) throw new StorageError('FILE_DELETED', `file ${file.id} is deleted`);
+      if (now.transferStatus === 'DONE') return now;
+      if (now.transferStatus === 'FAILED' && round > 0) throw parseTransferError(now.transferError);
+      if (this.running.has(file.id) || (!this.stopping.signal.aborted && this.isToBeHad(now, work, round))) {
+        await this.join(now, waiting, work);
+      } else {
+        this.assertOpen();
+        onProgress?.(progressOf(now));
+        await waiting.for(this.pause());
+      }
+      now = await this.state.find(file.id);
+    }
   }
 
   /** Ends the transfer of a file that this process runs, and waits for its end. */
@@ -73,13 +103,13 @@ export class RunningTransfers implements OnModuleDestroy {
   }
 
   /**
-   * Ends every transfer: each cleans up and its row becomes FAILED, which the same request takes up again. One that a
-   * silent store holds is left to its lease.
+   * Lets go of every transfer: it stops reading, waits for its parts in flight, and its row waits for the next process
+   * that takes it up. One that a silent store holds is left to its lease.
    */
   async onModuleDestroy(): Promise<void> {
-    this.isStopping = true;
+    this.stopping.abort(new HandOver());
     const running = [...this.running.values()];
-    for (const transfer of running) transfer.cancel(stopping());
+    for (const transfer of running) transfer.cancel(new HandOver());
     const limit = new AbortController();
     const settled = Promise.allSettled(running.map((transfer) => transfer.settled));
     const limited = sleep(STOP_LIMIT_MS, undefined, { signal: limit.signal }).catch(() => {}); // All ended before.
@@ -87,37 +117,84 @@ export class RunningTransfers implements OnModuleDestroy {
     limit.abort();
   }
 
-  /** Runs `task` when a slot is free; a cancelled one at once, because it reads no source and only ends its row. */
-  private inTurn<Result>(host: string | null, task: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
-    let begun: Promise<Result> | undefined;
-    const begin = () => (begun ??= task());
-    return new Promise((resolve, reject) => {
+  /** Ends at once when the process stops: the next look says so. */
+  private async pause(): Promise<void> {
+    await sleep(FOLLOW_POLL_MS, undefined, { signal: this.stopping.signal }).catch(() => {}); // It stops.
+  }
+
+  /** Not asked of the database: a claim that comes too early changes nothing. */
+  private isToBeHad(file: StorageFile, work: TransferWork | undefined, round: number): boolean {
+    if (work !== undefined) return round === 0;
+    const isDue = (time: Date | null) => time === null || time.getTime() <= Date.now();
+    return this.options.workerMode !== 'none' && isDue(file.leaseUntil) && isDue(file.nextAttemptAt);
+  }
+
+  private async join(file: StorageFile, waiting: Waiting, work: TransferWork | undefined): Promise<void> {
+    const { onProgress } = waiting;
+    const settled = this.run(file, work);
+    const listeners = this.running.get(file.id)?.listeners;
+    if (onProgress !== undefined) listeners?.add(onProgress);
+    try {
+      await waiting.for(settled);
+    } catch (error) {
+      if (error instanceof PatienceEnd || !isTakenElsewhere(error)) throw error;
+    } finally {
+      if (onProgress !== undefined) listeners?.delete(onProgress);
+    }
+  }
+
+  /** A cancelled transfer begins at once, because it reads no source and only ends its row. */
+  private async runInTurn(
+    file: StorageFile,
+    work: TransferWork | undefined,
+    listeners: ReadonlySet<ProgressListener>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const found = work ?? this.workOf(file);
+    let begun: Promise<void> | undefined;
+    const begin = () => (begun ??= this.claimAndRun(file, found, listeners, signal));
+    await new Promise<void>((resolve, reject) => {
       const beginNow = () => void begin().then(resolve, reject);
-      if (signal.aborted) return beginNow();
+      if (signal.aborted || file.cancelRequestedAt !== null) return beginNow();
       signal.addEventListener('abort', beginNow, { once: true });
-      this.slots.run(host, begin).then(resolve, reject);
+      this.slots.run(found.host, begin).then(resolve, reject);
     });
   }
 
-  private async runOrFollow(file: StorageFile, work: TransferWork, signal: AbortSignal): Promise<StorageFile> {
-    for (let attempts = file.attempts; ; ) {
-      const claim = await this.state.claim(file.id, this.options.leaseMs);
-      if (claim !== null) {
-        const { path: key, bucket, mimeType } = file;
-        await this.runner.run(claim, { ...work, bucket, key, mimeType }, signal);
-      }
-      const now = await this.state.find(file.id);
-      if (now === null || now.deletedAt !== null) throw new StorageError('FILE_DELETED', `file ${file.id} is deleted`);
-      if (now.transferStatus === 'DONE') return now;
-      if (now.transferStatus === 'FAILED' && now.attempts > attempts) throw parseTransferError(now.transferError);
-      attempts = Math.min(attempts, now.attempts);
-      signal.throwIfAborted(); // Another process runs it: it goes on there.
-      await sleep(JOIN_POLL_MS, undefined, { signal }).catch(() => {}); // A cancel ends the wait; the next round says so.
+  private async claimAndRun(
+    file: StorageFile,
+    work: TransferWork,
+    listeners: ReadonlySet<ProgressListener>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const claim = await this.state.claim(file.id, this.options.leaseMs);
+    if (claim === null) return;
+    const onProgress = (progress: TransferProgress) => {
+      for (const listener of listeners) listener(progress);
+    };
+    await this.runner.run(claim, { file, work, onProgress }, signal);
+  }
+
+  /** A row whose source is lost has to be claimed all the same: what it left is to be removed, and it ends FAILED. */
+  private workOf(file: StorageFile): TransferWork {
+    try {
+      return this.sources.workOf(file);
+    } catch (error) {
+      return { host: null, isRepeatable: false, open: () => Promise.reject(error) };
     }
   }
 }
 
-function stopping(): StorageError {
-  const message = 'the process is stopping; the same request goes on with this file';
-  return new StorageError('TRANSFER_CANCELLED', message, { isRetryable: true });
+function isTakenElsewhere(error: unknown): boolean {
+  return error instanceof StorageError && error.code === 'TRANSFER_LOST';
+}
+
+/** Of a transfer that another process runs: it writes once a second how far it is, and no rate. */
+function progressOf({ bytesTransferred, totalBytes }: StorageFile): TransferProgress {
+  return {
+    bytes: Number(bytesTransferred ?? 0),
+    totalBytes: totalBytes === null ? null : Number(totalBytes),
+    bytesPerSecond: null,
+    secondsLeft: null,
+  };
 }

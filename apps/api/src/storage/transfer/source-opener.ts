@@ -7,8 +7,9 @@ import { StorageError } from '../storage.errors.js';
 import type { StorageFile } from '../storage-file.repository.js';
 import { StreamSource } from '../upload/stream-source.js';
 import { checkType } from './file-type-check.js';
+import { type RemoteTarget, SourceVault } from './source-vault.js';
 import type { NewFile } from './transfer-request.js';
-import type { SourceWatchers } from './transfer-runner.js';
+import type { SourceWatchers, TransferWork } from './transfer-runner.js';
 
 /** A link that is valid again, for the same bytes. */
 export interface FreshSource {
@@ -21,8 +22,12 @@ export type RefreshSource = (file: StorageFile) => Promise<FreshSource>;
 
 /** A file that is fetched from a URL. */
 export interface RemoteFile extends NewFile {
+  /** Who asks, for people; kept in the row. */
+  createdBy?: string;
+  /** The same key of the same workspace means the same request, for as long as its file lives. */
+  idempotencyKey?: string;
   sourceUrl: string;
-  /** Sent to the origin of `sourceUrl` alone; never kept in a row or a log. */
+  /** Sent to the origin of `sourceUrl` alone; kept encrypted until the file is DONE, and never in a log. */
   sourceHeaders?: Record<string, string>;
   /**
    * Takes a body whose end nothing but the close of the connection marks. Nobody can tell then whether it is whole, and
@@ -36,17 +41,18 @@ export interface StreamedFile extends NewFile {
   body: Readable;
 }
 
-export interface RemoteTarget {
-  readonly url: URL;
-  readonly headers: Readonly<Record<string, string>>;
-}
+/** What was asked for beside the source: kept in `StorageFile.request` for whoever takes the transfer up. */
+type StoredRequest = Pick<RemoteFile, 'expected' | 'maxBytes' | 'allowUnprovenLength' | 'object'>;
 
 /** Opens what a file is made of, with everything that its bytes are held against on their way. */
 @Injectable()
 export class SourceOpener {
   private readonly refreshers = new Map<string, RefreshSource>();
 
-  constructor(private readonly reader: SourceReader) {}
+  constructor(
+    private readonly reader: SourceReader,
+    private readonly vault: SourceVault,
+  ) {}
 
   registerRefresh(type: string, refresh: RefreshSource): void {
     if (this.refreshers.has(type)) throw new Error(`fresh links of type ${type} are handed out by somebody already`);
@@ -58,10 +64,34 @@ export class SourceOpener {
     return { url: this.reader.parseUrl(sourceUrl), headers: parseSourceHeaders(sourceHeaders) };
   }
 
-  async openRemote(
+  /** The columns by which any process can take the transfer up. */
+  toColumns(fileId: string, { expected, maxBytes, allowUnprovenLength, object }: RemoteFile, target: RemoteTarget) {
+    const request: StoredRequest = { expected, maxBytes, allowUnprovenLength, object };
+    return { sourceSealed: this.vault.seal(fileId, target), request: JSON.parse(JSON.stringify(request)) };
+  }
+
+  /**
+   * The work that a row asks for.
+   *
+   * @throws StorageError SOURCE_LOST where nothing tells where its bytes come from
+   */
+  workOf(file: StorageFile): TransferWork {
+    const target = this.parse(this.vault.open(file.id, file.sourceSealed));
+    // Written by toColumns, of options that were checked.
+    const request = (file.request ?? {}) as StoredRequest;
+    return {
+      host: target.url.host,
+      isRepeatable: true,
+      object: request.object,
+      expectedSha256: request.expected?.sha256,
+      open: (watchers, signal) => this.openRemote(file, target, request, watchers, signal),
+    };
+  }
+
+  private async openRemote(
     file: StorageFile,
     target: RemoteTarget,
-    { allowUnprovenLength, maxBytes, expected }: RemoteFile,
+    { allowUnprovenLength, maxBytes, expected }: StoredRequest,
     watchers: SourceWatchers,
     signal: AbortSignal,
   ): Promise<ByteSource> {

@@ -15,6 +15,11 @@ export class TransferSlots {
     this.all = pLimit(concurrency);
   }
 
+  /** Transfers that stream. */
+  get activeCount(): number {
+    return this.all.activeCount;
+  }
+
   /** Runs `task` when there is a place for it. `host`: null where the bytes come from this process. */
   run<Result>(host: string | null, task: () => Promise<Result>): Promise<Result> {
     if (host === null) return this.all(task);

@@ -31,7 +31,7 @@ async function entriesOf(fileId: string) {
   );
 }
 
-const failure = { transferError: 'SOURCE_TRUNCATED: it ended early', keepUpload: true };
+const failure = { transferError: 'SOURCE_TRUNCATED: it ended early', errorCode: 'SOURCE_TRUNCATED', keepUpload: true };
 
 describe('markFailed', () => {
   it('writes down what may be left, with the row', async () => {
@@ -64,6 +64,7 @@ describe('markFailed', () => {
       await state.setUpload(claim, upload);
       await state.markFailed(claim, failure);
       await storage.database.query('UPDATE core_storage_purge SET attempts = 7 WHERE file_id = $1', [claim.id]);
+      await state.reopen({ id: claim.id, workspaceId }, { delayMs: 0 });
       const next = await state.claim(claim.id, 60_000);
       if (next === null) throw new Error('the failed row was not to be had');
       await state.markFailed(next, failure);

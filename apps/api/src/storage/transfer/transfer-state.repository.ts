@@ -1,7 +1,9 @@
+import { hostname } from 'node:os';
 import { Injectable } from '@nestjs/common';
 import { Prisma, type StorageFile } from '../../generated/prisma/client.js';
 import { PrismaService } from '../../prisma/prisma.service.js';
 import type { FileKey } from '../storage-file.repository.js';
+import { TransferQueue } from './transfer-queue.js';
 
 /** The right to work on a row until `leaseUntil`, and what the owner before left there. */
 export interface Claim {
@@ -15,7 +17,23 @@ export interface Claim {
   size: bigint | null;
   sha256: string | null;
   lengthVerified: boolean | null;
+  /** Tries that failed since somebody asked for the file. */
+  retries: number;
+  /** Somebody wants the transfer to end. */
+  isCancelled: boolean;
 }
+
+/** What a try that did not end well leaves in the bucket for the next one, and says of itself. */
+export interface Failure {
+  /** `CODE: sentence`. */
+  readonly transferError: string;
+  readonly errorCode: string;
+  /** Parts or an object may be left: the row keeps what the next owner needs to look. */
+  readonly keepUpload: boolean;
+}
+
+/** Columns of a request that is sent anew. */
+export type NewRequest = Pick<Prisma.StorageFileUpdateManyMutationInput, 'sourceSealed' | 'request' | 'createdBy'>;
 
 /** Of a statement whose last part only counts what it changed. */
 interface ChangedRows {
@@ -26,36 +44,73 @@ interface ChangedRows {
 const NOW = Prisma.sql`(now() AT TIME ZONE 'UTC')`;
 const IS_UNLEASED = Prisma.sql`(lease_until IS NULL OR lease_until < now())`;
 const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", attempts, upload_id AS "uploadId", completing, size, sha256,
-  length_verified AS "lengthVerified"`;
+  length_verified AS "lengthVerified", retries, cancel_requested_at IS NOT NULL AS "isCancelled"`;
+/** Who tries, for people. */
+const WORKER = `${hostname()}:${process.pid}`.slice(0, 200);
+/** Rows that a recovery looks at in one go. */
+const RECOVERY_ROWS = 100;
+const WAITING = Prisma.sql`transfer_status IN ('PENDING', 'TRANSFERRING')`;
+const FORGOTTEN_SOURCE = Prisma.sql`source_version = NULL, part_size_bytes = NULL`;
+
+/** The outbox row of what became of a file; `files` is the name of a WITH query that gives its row. */
+function noteEvent(type: string, files: string): Prisma.Sql {
+  return Prisma.sql`
+    INSERT INTO core_outbox_event (type, workspace_id, subject_id, payload)
+    SELECT ${type}, workspace_id, id, jsonb_build_object('fileId', id, 'workspaceId', workspace_id, 'type', type,
+      'path', path, 'bucket', bucket, 'size', size::text, 'sha256', sha256, 'errorCode', error_code,
+      'transferError', transfer_error)
+    FROM ${Prisma.raw(files)}`;
+}
+
+/** What the try that ends now is remembered by. */
+function endAttempt(outcome: string, files: string, failure?: Failure): Prisma.Sql {
+  return Prisma.sql`
+    UPDATE core_storage_attempt AS attempt
+    SET outcome = ${outcome}, finished_at = now(), error_code = ${failure?.errorCode ?? null}, error = ${failure?.transferError ?? null}
+    FROM ${Prisma.raw(files)} AS file
+    WHERE attempt.file_id = file.id AND attempt.number = file.attempts`;
+}
 
 /**
- * Moves a row PENDING -> TRANSFERRING -> DONE or FAILED. Each step but the first is one UPDATE that names the lease
- * token, so that an owner whose lease another took changes nothing: it then reads "0 rows" and must stop.
+ * Moves a row PENDING -> TRANSFERRING -> DONE, FAILED, or PENDING again for another try. Each step of an owner is one
+ * statement that names the lease token, so that one whose lease another took changes nothing: it then reads "0 rows"
+ * and must stop. What ends a row is written with its event for the outbox, what makes it wait with its ticket.
  */
 @Injectable()
 export class TransferStateRepository {
-  constructor(private readonly prisma: PrismaService) {}
+  constructor(
+    private readonly prisma: PrismaService,
+    private readonly queue: TransferQueue,
+  ) {}
 
   /**
-   * Takes the row if it is waiting, failed, or its owner's lease ran out; null when it is not to be had.
+   * Takes the row if it waits and its time has come, or if its owner's lease ran out; null when it is not to be had.
    *
-   * A FAILED row has a lease while what it left is being removed. Nor may a transfer begin while the left-overs of
+   * A row has a lease while what it left is being removed, too. Nor may a transfer begin while the left-overs of
    * another file are being removed from its path: that removal saw the path free, and would take the new object.
    */
   async claim(id: string, leaseMs: number): Promise<Claim | null> {
     const rows = await this.prisma.client.$queryRaw<Claim[]>`
-      UPDATE core_storage_file
-      SET transfer_status = 'TRANSFERRING', lease_token = gen_random_uuid(),
-          lease_until = now() + ${leaseMs} * interval '1 millisecond',
-          attempts = attempts + 1, transfer_error = NULL, bytes_transferred = NULL, total_bytes = NULL,
-          finished_at = NULL, updated_at = ${NOW}
-      WHERE id = ${id}::uuid AND deleted_at IS NULL
-        AND transfer_status <> 'DONE' AND ${IS_UNLEASED}
-        AND NOT EXISTS (
-          SELECT FROM core_storage_purge AS purge
-          WHERE purge.bucket = core_storage_file.bucket AND purge.path = core_storage_file.path
-            AND purge.file_id <> core_storage_file.id AND purge.removing AND purge.next_attempt_at > now())
-      RETURNING ${LEASE_COLUMNS}`;
+      WITH claimed AS (
+        UPDATE core_storage_file
+        SET transfer_status = 'TRANSFERRING', lease_token = gen_random_uuid(),
+            lease_until = now() + ${leaseMs} * interval '1 millisecond',
+            attempts = attempts + 1, next_attempt_at = NULL, transfer_error = NULL, error_code = NULL,
+            bytes_transferred = NULL, total_bytes = NULL, finished_at = NULL, updated_at = ${NOW}
+        WHERE id = ${id}::uuid AND deleted_at IS NULL AND ${WAITING} AND ${IS_UNLEASED}
+          AND (next_attempt_at IS NULL OR next_attempt_at <= now() OR cancel_requested_at IS NOT NULL)
+          AND NOT EXISTS (
+            SELECT FROM core_storage_purge AS purge
+            WHERE purge.bucket = core_storage_file.bucket AND purge.path = core_storage_file.path
+              AND purge.file_id <> core_storage_file.id AND purge.removing AND purge.next_attempt_at > now())
+        RETURNING *
+      ), lost AS (
+        UPDATE core_storage_attempt AS attempt SET outcome = 'LOST', finished_at = now()
+        FROM claimed WHERE attempt.file_id = claimed.id AND attempt.outcome IS NULL
+      ), noted AS (
+        INSERT INTO core_storage_attempt (file_id, number, worker) SELECT id, attempts, ${WORKER} FROM claimed
+      )
+      SELECT ${LEASE_COLUMNS} FROM claimed`;
     return rows[0] ?? null;
   }
 
@@ -91,23 +146,24 @@ export class TransferStateRepository {
   }
 
   /**
-   * Lengthens the lease, and writes how far the transfer is, if told. 'lost': another owns the row, or it is gone. 'deleted':
-   * the file was deleted meanwhile.
+   * Lengthens the lease, and writes how far the transfer is, if told. 'lost': another owns the row, or it is gone.
+   * 'deleted', 'cancelled': somebody wants the transfer to end.
    */
   async renew(
     { id, leaseToken }: Claim,
     leaseMs: number,
     progress?: { bytes: number; totalBytes: number | null },
-  ): Promise<'held' | 'deleted' | 'lost'> {
-    const rows = await this.prisma.client.$queryRaw<{ isDeleted: boolean }[]>`
+  ): Promise<'held' | 'deleted' | 'cancelled' | 'lost'> {
+    const rows = await this.prisma.client.$queryRaw<{ isDeleted: boolean; isCancelled: boolean }[]>`
       UPDATE core_storage_file
       SET lease_until = now() + ${leaseMs} * interval '1 millisecond', updated_at = ${NOW},
           bytes_transferred = coalesce(${progress?.bytes ?? null}, bytes_transferred),
           total_bytes = coalesce(${progress?.totalBytes ?? null}, total_bytes)
       WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
-      RETURNING deleted_at IS NOT NULL AS "isDeleted"`;
+      RETURNING deleted_at IS NOT NULL AS "isDeleted", cancel_requested_at IS NOT NULL AS "isCancelled"`;
     if (rows[0] === undefined) return 'lost';
-    return rows[0].isDeleted ? 'deleted' : 'held';
+    if (rows[0].isDeleted) return 'deleted';
+    return rows[0].isCancelled ? 'cancelled' : 'held';
   }
 
   /** Keeps the id of the multipart upload before its first part, or forgets it. False: the lease is lost. */
@@ -137,10 +193,15 @@ export class TransferStateRepository {
         UPDATE core_storage_file AS file
         SET transfer_status = 'DONE', size = ${BigInt(object.size)}, etag = ${object.etag}, sha256 = ${object.sha256},
             length_verified = ${object.isLengthVerified}, bytes_transferred = ${BigInt(object.size)},
-            total_bytes = ${BigInt(object.size)}, transfer_error = NULL, lease_token = NULL, lease_until = NULL, upload_id = NULL, completing = false,
-            finished_at = ${NOW}, updated_at = ${NOW}
+            total_bytes = ${BigInt(object.size)}, transfer_error = NULL, error_code = NULL, lease_token = NULL,
+            lease_until = NULL, upload_id = NULL, completing = false, ${FORGOTTEN_SOURCE}, source_sealed = NULL,
+            retries = 0, next_attempt_at = NULL, cancel_requested_at = NULL, finished_at = ${NOW}, updated_at = ${NOW}
         FROM held WHERE file.id = held.id
-        RETURNING file.id
+        RETURNING file.*
+      ), told AS (${noteEvent('storage.file.done', 'done')}
+      ), ended AS (${endAttempt('DONE', 'done')}
+      ), forgotten AS (
+        DELETE FROM core_storage_part AS part USING done WHERE part.file_id = done.id
       ), settled AS (
         DELETE FROM core_storage_purge AS purge USING held
         WHERE purge.bucket = held.bucket AND purge.path = held.path AND purge.file_id = held.id
@@ -154,35 +215,131 @@ export class TransferStateRepository {
    * `keepUpload`: parts or an object may be left. The row keeps what the next owner needs to look, and an entry for the
    * purge worker is made with it, instead of one that says the same.
    */
-  async markFailed(claim: Claim, failure: { transferError: string; keepUpload: boolean }): Promise<boolean> {
-    if (failure.keepUpload) return await this.markFailedWithRemains(claim, failure.transferError);
-    return await this.change(claim, {
-      transferStatus: 'FAILED',
-      transferError: failure.transferError,
-      ...RELEASED,
-      ...NO_UPLOAD,
-      finishedAt: new Date(),
+  async markFailed({ id, leaseToken }: Claim, failure: Failure): Promise<boolean> {
+    const outcome = failure.errorCode === 'TRANSFER_CANCELLED' ? 'CANCELLED' : 'FAILED';
+    const [changed] = await this.prisma.client.$queryRaw<ChangedRows[]>`
+      WITH failed AS (
+        UPDATE core_storage_file
+        SET transfer_status = 'FAILED', transfer_error = ${failure.transferError}, error_code = ${failure.errorCode},
+            lease_token = NULL, lease_until = NULL, next_attempt_at = NULL, cancel_requested_at = NULL,
+            ${failure.keepUpload ? KEPT_UPLOAD : FORGOTTEN_UPLOAD}, ${FORGOTTEN_SOURCE}, finished_at = ${NOW}, updated_at = ${NOW}
+        WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
+        RETURNING *
+      ), told AS (${noteEvent('storage.file.failed', 'failed')}
+      ), ended AS (${endAttempt(outcome, 'failed', failure)}
+      ), forgotten AS (
+        DELETE FROM core_storage_part AS part USING failed WHERE part.file_id = failed.id
+      ), replaced AS (
+        DELETE FROM core_storage_purge AS purge USING failed
+        WHERE ${failure.keepUpload} AND purge.bucket = failed.bucket AND purge.path = failed.path
+          AND purge.file_id = failed.id AND purge.upload_id IS NOT DISTINCT FROM failed.upload_id
+      ), noted AS (
+        INSERT INTO core_storage_purge (bucket, path, file_id, upload_id)
+        SELECT bucket, path, id, upload_id FROM failed WHERE ${failure.keepUpload}
+      )
+      SELECT count(*)::int AS count FROM failed`;
+    return changed?.count === 1;
+  }
+
+  /**
+   * Makes the row wait for another try, with the ticket for it. `isCounted`: the try failed; one that was handed over
+   * by a process that stops did not. False: the lease is lost.
+   */
+  async requeue(
+    claim: Claim,
+    { delayMs, failure, isCounted }: { delayMs: number; failure: Failure; isCounted: boolean },
+  ): Promise<boolean> {
+    return await this.prisma.transaction(async (transaction) => {
+      const [row] = await transaction.$queryRaw<{ workspaceId: string }[]>`
+        WITH waiting AS (
+          UPDATE core_storage_file
+          SET transfer_status = 'PENDING', lease_token = NULL, lease_until = NULL,
+              transfer_error = ${isCounted ? failure.transferError : null}, error_code = ${isCounted ? failure.errorCode : null},
+              retries = retries + ${isCounted ? 1 : 0}, updated_at = ${NOW},
+              next_attempt_at = now() + ${delayMs} * interval '1 millisecond',
+              ${failure.keepUpload ? KEPT_UPLOAD : Prisma.sql`${FORGOTTEN_UPLOAD}, ${FORGOTTEN_SOURCE}`}
+          WHERE id = ${claim.id}::uuid AND lease_token = ${claim.leaseToken}::uuid
+          RETURNING *
+        ), ended AS (${endAttempt(isCounted ? 'RETRYING' : 'HANDED_OVER', 'waiting', failure)}
+        ), forgotten AS (
+          DELETE FROM core_storage_part AS part USING waiting
+          WHERE part.file_id = waiting.id AND ${!failure.keepUpload}
+        )
+        SELECT workspace_id AS "workspaceId" FROM waiting`;
+      if (row === undefined) return false;
+      await this.queue.send(transaction, { fileId: claim.id, workspaceId: row.workspaceId, delayMs });
+      return true;
     });
   }
 
-  private async markFailedWithRemains({ id, leaseToken }: Claim, transferError: string): Promise<boolean> {
-    const [outcome] = await this.prisma.client.$queryRaw<ChangedRows[]>`
-      WITH failed AS (
+  /** Makes a FAILED row wait again, or one that waits for its next try wait no longer. Null: it is neither. */
+  async reopen(
+    { id, workspaceId }: FileKey,
+    { delayMs, request }: { delayMs: number; request?: NewRequest },
+  ): Promise<StorageFile | null> {
+    return await this.prisma.transaction(async (transaction) => {
+      const { count } = await transaction.storageFile.updateMany({
+        where: { id, workspaceId, deletedAt: null, transferStatus: { in: ['FAILED', 'PENDING'] } },
+        data: {
+          transferStatus: 'PENDING',
+          retries: 0,
+          nextAttemptAt: null,
+          cancelRequestedAt: null,
+          finishedAt: null,
+          ...request,
+        },
+      });
+      if (count === 0) return null;
+      await this.queue.send(transaction, { fileId: id, workspaceId, delayMs });
+      return await transaction.storageFile.findUnique({ where: { id } });
+    });
+  }
+
+  /** Gives a row that waits or is under way the newer source for its next try. Null: it has ended. */
+  async renewRequest({ id, workspaceId }: FileKey, request: NewRequest): Promise<StorageFile | null> {
+    const [file] = await this.prisma.client.storageFile.updateManyAndReturn({
+      where: { id, workspaceId, transferStatus: { in: ['PENDING', 'TRANSFERRING'] } },
+      data: request,
+    });
+    return file ?? null;
+  }
+
+  /** Tells whoever owns the row, now or next, to end the transfer. False: it has ended already. */
+  async requestCancel({ id, workspaceId }: FileKey): Promise<boolean> {
+    const count = await this.prisma.client.$executeRaw`
+      UPDATE core_storage_file SET cancel_requested_at = coalesce(cancel_requested_at, now())
+      WHERE id = ${id}::uuid AND workspace_id = ${workspaceId}::uuid AND ${WAITING}`;
+    return count === 1;
+  }
+
+  /** Sends tickets for rows whose owner died, and ends deleted ones; what they left goes to the purge worker. */
+  async recover(): Promise<number> {
+    await this.endDeleted();
+    const orphans = await this.prisma.client.$queryRaw<{ fileId: string; workspaceId: string }[]>`
+      SELECT id AS "fileId", workspace_id AS "workspaceId" FROM core_storage_file
+      WHERE transfer_status = 'TRANSFERRING' AND lease_until < now() AND deleted_at IS NULL
+      ORDER BY lease_until LIMIT ${RECOVERY_ROWS}`;
+    for (const orphan of orphans) await this.queue.send(this.prisma.client, orphan);
+    return orphans.length;
+  }
+
+  private async endDeleted(): Promise<void> {
+    const transferError = 'TRANSFER_CANCELLED: the file was deleted';
+    await this.prisma.client.$executeRaw`
+      WITH ended AS (
         UPDATE core_storage_file
-        SET transfer_status = 'FAILED', transfer_error = ${transferError}, lease_token = NULL, lease_until = NULL,
-            finished_at = ${NOW}, updated_at = ${NOW}
-        WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
-        RETURNING id, bucket, path, upload_id
-      ), replaced AS (
-        DELETE FROM core_storage_purge AS purge USING failed
-        WHERE purge.bucket = failed.bucket AND purge.path = failed.path AND purge.file_id = failed.id
-          AND purge.upload_id IS NOT DISTINCT FROM failed.upload_id
-      ), noted AS (
-        INSERT INTO core_storage_purge (bucket, path, file_id, upload_id)
-        SELECT bucket, path, id, upload_id FROM failed
+        SET transfer_status = 'FAILED', transfer_error = ${transferError}, error_code = 'TRANSFER_CANCELLED',
+            lease_token = NULL, lease_until = NULL, next_attempt_at = NULL, finished_at = ${NOW}, updated_at = ${NOW}
+        WHERE id IN (
+          SELECT id FROM core_storage_file WHERE deleted_at IS NOT NULL AND ${WAITING} AND ${IS_UNLEASED}
+          LIMIT ${RECOVERY_ROWS} FOR UPDATE SKIP LOCKED)
+        RETURNING *
+      ), lost AS (
+        UPDATE core_storage_attempt AS attempt SET outcome = 'LOST', finished_at = now()
+        FROM ended WHERE attempt.file_id = ended.id AND attempt.outcome IS NULL
       )
-      SELECT count(*)::int AS count FROM failed`;
-    return outcome?.count === 1;
+      INSERT INTO core_storage_purge (bucket, path, file_id, upload_id)
+      SELECT bucket, path, id, upload_id FROM ended WHERE attempts > 0`;
   }
 
   /** Lets go of a row whose left-overs are gone, so that the next owner looks for none. False: the lease is lost. */
@@ -205,11 +362,17 @@ export class TransferStateRepository {
     return await this.prisma.client.storageFile.findUnique({ where: { id } });
   }
 
+  async findAll(ids: readonly string[]): Promise<StorageFile[]> {
+    return await this.prisma.client.storageFile.findMany({ where: { id: { in: [...ids] } } });
+  }
+
   private async change({ id, leaseToken }: Claim, data: Prisma.StorageFileUpdateManyMutationInput): Promise<boolean> {
     const { count } = await this.prisma.client.storageFile.updateMany({ where: { id, leaseToken }, data });
     return count === 1;
   }
 }
 
+const KEPT_UPLOAD = Prisma.sql`upload_id = upload_id`;
+const FORGOTTEN_UPLOAD = Prisma.sql`upload_id = NULL, completing = false, size = NULL, sha256 = NULL, length_verified = NULL`;
 const RELEASED = { leaseToken: null, leaseUntil: null };
 const NO_UPLOAD = { uploadId: null, completing: false, size: null, sha256: null, lengthVerified: null };
