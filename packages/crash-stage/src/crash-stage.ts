@@ -23,6 +23,11 @@ const QUERY_LIMIT_MS = 20_000;
 /** Class 08 and 57P: the connection, or the server, went away. */
 const IS_AWAY = /^(08|57P)|ECONNREFUSED|ECONNRESET|EPIPE/;
 
+interface QueryOptions {
+  /** Also where the database is read-only for everybody else. */
+  readonly isWriting?: boolean;
+}
+
 export interface CrashStageOptions {
   /** Sees every line that a process of the product prints. */
   readonly onLine?: (line: string) => void;
@@ -109,11 +114,11 @@ export class CrashStage {
   }
 
   /** One statement on a connection of its own; asked again while the server is away. */
-  async query<Row extends object>(sql: string, parameters: unknown[] = []): Promise<Row[]> {
+  async query<Row extends object>(sql: string, parameters: unknown[] = [], options: QueryOptions = {}): Promise<Row[]> {
     const giveUpAt = performance.now() + QUERY_LIMIT_MS;
     for (;;) {
       try {
-        return await this.queryOnce<Row>(sql, parameters);
+        return await this.queryOnce<Row>(sql, parameters, options);
       } catch (error) {
         const { code, message } = error as { code?: string; message: string };
         const isAway = IS_AWAY.test(code ?? '') || /terminated|timeout|ECONN/.test(message);
@@ -181,11 +186,16 @@ export class CrashStage {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  private async queryOnce<Row extends object>(sql: string, parameters: unknown[]): Promise<Row[]> {
+  private async queryOnce<Row extends object>(
+    sql: string,
+    parameters: unknown[],
+    { isWriting = false }: QueryOptions,
+  ): Promise<Row[]> {
     const client = new Client({ connectionString: this.databaseUrl });
     client.on('error', () => {}); // The query under way fails with it.
     try {
       await client.connect();
+      if (isWriting) await client.query('SET default_transaction_read_only = off');
       return (await client.query<Row>(sql, parameters)).rows;
     } finally {
       await client.end().catch(() => {}); // It is gone already.

@@ -9,7 +9,7 @@ import { CrashProduct } from './crash-product.js';
 /** Most of a row's time is that of a lease, which needs no processor. */
 const STAGES = 3;
 /** Waiting for a stage included. */
-const TIME_LIMIT_MS = 240_000;
+const TIME_LIMIT_MS = 400_000;
 
 const products: CrashProduct[] = [];
 const free: CrashProduct[] = [];

@@ -121,7 +121,7 @@ export class CrashProduct {
   }
 
   private startWorker(): ProductProcess {
-    return this.stage.startProcess([CLI, 'worker'], { ...this.variables, BLOCK_MS: String(BLOCK_MS) }, [
+    return this.stage.startProcess([API], { ...this.variables, BLOCK_MS: String(BLOCK_MS) }, [
       '--import',
       `data:text/javascript,${encodeURIComponent(BLOCKER)}`,
     ]);
@@ -129,4 +129,4 @@ export class CrashProduct {
 }
 
 /** What `storage worker` prints when it looks for work. */
-const WORKER_READY = /worker/i;
+const WORKER_READY = /listening on/;

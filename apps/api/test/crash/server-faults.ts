@@ -179,9 +179,7 @@ export const SERVER_FAULTS: readonly CrashFault[] = [
       await play.stage.cutConnections();
       play.file.release();
       await play.pass(2_000);
-      await play.stage.query(
-        'SET default_transaction_read_only = off; ALTER DATABASE crash RESET default_transaction_read_only',
-      );
+      await play.stage.query('ALTER DATABASE crash RESET default_transaction_read_only', [], { isWriting: true });
       await play.stage.cutConnections();
     },
   ),
