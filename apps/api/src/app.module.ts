@@ -14,7 +14,9 @@ import { toLoggerOptions } from './http/logger-options.js';
 import { SchemaValidationPipe } from './http/schema-validation.pipe.js';
 import { StorageErrorFilter } from './http/storage-error.filter.js';
 import { RecordingsModule } from './recordings/recordings.module.js';
+import { EventsModule } from './storage/events/events.module.js';
 import { StorageModule } from './storage/storage.module.js';
+import { WebhooksModule } from './webhooks/webhooks.module.js';
 
 @Module({
   imports: [
@@ -26,7 +28,9 @@ import { StorageModule } from './storage/storage.module.js';
     AuthModule,
     HealthModule,
     // Conditionally import StorageModule only when S3 is configured, and with it the features that need it
-    ...(process.env.S3_ENDPOINT ? [StorageModule, RecordingsModule, FilesModule] : [StorageOffModule]),
+    ...(process.env.S3_ENDPOINT
+      ? [StorageModule, EventsModule, RecordingsModule, FilesModule, WebhooksModule]
+      : [StorageOffModule]),
   ],
   providers: [
     HttpDrain,

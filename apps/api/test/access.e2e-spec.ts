@@ -12,14 +12,14 @@ describe('who may call what', () => {
   let store: TestStore;
   let api: TestApp;
   let operations: Operation[];
-  /** Two tenants, each with a recording and a DONE file. */
+  /** Two tenants, each with a recording, a DONE file, and a webhook with a delivery. */
   let own: Tenant;
   let other: Tenant;
 
   interface Tenant {
     workspaceId: string;
     token: string;
-    ids: { recordings: string; files: string };
+    ids: { recordings: string; files: string; webhooks: string; deliveries: string };
   }
 
   beforeAll(async () => {
@@ -36,9 +36,16 @@ describe('who may call what', () => {
     await database.drop();
   });
 
+  const newIds = () => ({
+    recordings: randomUUID(),
+    files: randomUUID(),
+    webhooks: randomUUID(),
+    deliveries: randomUUID(),
+  });
+
   async function createTenant(): Promise<Tenant> {
     const workspaceId = await database.createWorkspace();
-    const ids = { recordings: randomUUID(), files: randomUUID() };
+    const ids = newIds();
     await database.query(
       `INSERT INTO core_storage_file (id, workspace_id, type, path, bucket, size, transfer_status)
        VALUES ($1, $2, 'recording-video', $3, $4, 1, 'DONE')`,
@@ -48,6 +55,16 @@ describe('who may call what', () => {
       `INSERT INTO core_recording (id, workspace_id, external_video_url) VALUES ($1, $2, 'https://example.com/v.mp4')`,
       [ids.recordings, workspaceId],
     );
+    await database.query(
+      `INSERT INTO core_webhook_subscription (id, workspace_id, url, url_sealed, event_types, secret_sealed)
+       VALUES ($1, $2, 'https://example.com/', '', '{}', '')`,
+      [ids.webhooks, workspaceId],
+    );
+    await database.query(
+      `INSERT INTO core_webhook_delivery (id, subscription_id, event_id, event_type, payload, occurred_at, status)
+       VALUES ($1, $2, gen_random_uuid(), 'recording.ready', '{}', now(), 'DELIVERED')`,
+      [ids.deliveries, ids.webhooks],
+    );
     return { workspaceId, token: await mintToken({ workspaces: [workspaceId] }), ids };
   }
 
@@ -55,7 +72,13 @@ describe('who may call what', () => {
   function fill({ path }: Operation, { workspaceId }: Tenant, { ids }: Tenant = own): string {
     return path
       .replace('{workspaceId}', workspaceId)
-      .replace('{id}', path.includes('/recordings/') ? ids.recordings : ids.files);
+      .replace('{deliveryId}', ids.deliveries)
+      .replace('{id}', ids[kindOf(path)]);
+  }
+
+  function kindOf(path: string): 'recordings' | 'files' | 'webhooks' {
+    if (path.includes('/recordings/')) return 'recordings';
+    return path.includes('/webhooks/') ? 'webhooks' : 'files';
   }
 
   /** The code of the problem in the answer. */
@@ -141,13 +164,13 @@ describe('who may call what', () => {
     }
   });
 
-  it("answers another workspace's file or recording like one that does not exist", async () => {
+  it("answers another workspace's file, recording or webhook like one that does not exist", async () => {
     for (const operation of guarded().filter(({ path }) => path.includes('{id}'))) {
-      const nowhere = { ...own, ids: { recordings: randomUUID(), files: randomUUID() } };
+      const nowhere = { ...own, ids: newIds() };
       const foreign = await call(operation, fill(operation, own, other), own.token);
       const unknown = await call(operation, fill(operation, own, nowhere), own.token);
       expect(foreign.answer.status).toBe(404);
-      expect(foreign.code).toMatch(/^(FILE|RECORDING)_NOT_FOUND$/);
+      expect(foreign.code).toMatch(/^(FILE|RECORDING|WEBHOOK)_NOT_FOUND$/);
       expect([unknown.answer.status, unknown.code]).toEqual([foreign.answer.status, foreign.code]);
     }
     const rows = await database.query('SELECT deleted_at FROM core_storage_file WHERE id = $1', [other.ids.files]);
@@ -159,8 +182,8 @@ describe('who may call what', () => {
       for (const workspaceId of [own.workspaceId, own.workspaceId.toUpperCase()]) {
         const { answer, code } = await call(operation, fill(operation, { ...own, workspaceId }), own.token);
         expect(operation.statuses).toContain(answer.status);
-        // An empty body is refused, and so is the URL of what the walk has deleted: by rules behind the doors.
-        expect([undefined, 'INVALID_REQUEST', 'FILE_DELETED']).toContain(code);
+        // An empty body is refused, and so is what needs what the walk has deleted: by rules behind the doors.
+        expect([undefined, 'INVALID_REQUEST', 'FILE_DELETED', 'WEBHOOK_NOT_FOUND']).toContain(code);
       }
     }
   });

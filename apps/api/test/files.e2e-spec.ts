@@ -233,10 +233,21 @@ describe('/workspaces/:workspaceId/files', () => {
       ['', 'GET'],
       ['', 'DELETE'],
       ['/url', 'GET'],
-      ['/restore', 'POST'],
     ] as const) {
       const answer = await call(`/${id}${suffix}`, method);
       expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([404, 'FILE_NOT_FOUND']);
+    }
+  });
+
+  it('restores no file that was deleted for good (410), and none that never was (404)', async () => {
+    const { id } = await storeFile();
+    await call(`/${id}?hard=true`, 'DELETE');
+    for (const [restored, status, code] of [
+      [id, 410, 'FILE_PURGED'],
+      [randomUUID(), 404, 'FILE_NOT_FOUND'],
+    ] as const) {
+      const answer = await call(`/${restored}/restore`, 'POST');
+      expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([status, code]);
     }
   });
 

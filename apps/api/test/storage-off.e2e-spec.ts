@@ -33,6 +33,7 @@ describe('the API without S3_ENDPOINT', () => {
     ['DELETE', '/files/5b0e2c3a-3f0b-4a51-9f2b-2f6f0c9d7a10'],
     ['GET', '/recordings'],
     ['POST', '/recordings'],
+    ['POST', '/webhooks'],
   ])('answers 503 STORAGE_OFF to %s %s', async (method, path) => {
     const answer = await api.request(`/workspaces/${workspaceId}${path}`, { method, token });
     expect(answer.status).toBe(503);

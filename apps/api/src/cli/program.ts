@@ -48,6 +48,34 @@ Without DATABASE_URL an embedded PostgreSQL is used, without S3_ENDPOINT an embe
     });
 
   program
+    .command('worker')
+    .description('run the transfers of the queue in a process of their own; Ctrl-C hands them over')
+    .action(async () => {
+      const { work } = await import('./worker.command.js');
+      await work(contextOf());
+    });
+
+  program
+    .command('cancel')
+    .description('end the transfer of a file, in whatever process it runs: its parts are removed, its row is FAILED')
+    .argument('<fileId>', 'id of the file')
+    .option('--workspace <id>', 'owner of the file (default: the development workspace)')
+    .action(async (id: string, options) => {
+      const { cancelTransfer } = await import('./transfers.command.js');
+      await cancelTransfer(contextOf(), { id, ...options });
+    });
+
+  program
+    .command('retry')
+    .description('transfer a FAILED file again with the source that its row keeps; a waiting one at once')
+    .argument('<fileId>', 'id of the file')
+    .option('--workspace <id>', 'owner of the file (default: the development workspace)')
+    .action(async (id: string, options) => {
+      const { retryTransfer } = await import('./transfers.command.js');
+      await retryTransfer(contextOf(), { id, ...options });
+    });
+
+  program
     .command('token')
     .description('print a bearer token for the API, signed with AUTH_JWT_SECRET')
     .option('--workspace <id...>', 'workspaces that it opens (default: the development workspace)')
@@ -94,6 +122,18 @@ Without DATABASE_URL an embedded PostgreSQL is used, without S3_ENDPOINT an embe
     .action(async (options) => {
       const { verifyCors } = await import('./cors.command.js');
       await verifyCors(contextOf(), options);
+    });
+
+  program
+    .command('webhooks')
+    .description('deliveries of events to webhooks')
+    .command('replay')
+    .description('send a delivery again, or all of an event, whatever became of them')
+    .argument('[deliveryId]', 'which delivery')
+    .option('--event <eventId>', 'all deliveries of this event')
+    .action(async (deliveryId: string | undefined, options) => {
+      const { replayWebhooks } = await import('./webhooks.command.js');
+      await replayWebhooks(contextOf(), { deliveryId, ...options });
     });
 
   return program;

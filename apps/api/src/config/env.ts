@@ -142,6 +142,11 @@ const environmentSchema = z.object({
   TRANSFER_MAX_ATTEMPTS: withDefault(integer(1, 100), 5),
   TRANSFER_RETRY_DELAY_SECONDS: withDefault(integer(1, 3_600), 10),
   PURGE_INTERVAL_SECONDS: withDefault(integer(1, 86_400), 15),
+  DELETED_RETENTION_DAYS: withDefault(integer(0, 36_500), 30),
+
+  EVENT_POLL_MS: withDefault(integer(10, 600_000), 1_000),
+  EVENT_RETENTION_DAYS: withDefault(integer(1, 3_650), 30),
+  WEBHOOK_TIMEOUT_MS: withDefault(integer(100, 60_000), 10_000),
 
   SOURCE_ALLOW_HTTP: withDefault(flag, true),
   SOURCE_ALLOWED_ADDRESSES: cidrList,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { pageOf } from '../http/request-schemas.js';
-import type { StorageFile } from '../storage/storage-file.repository.js';
+import { pageOf, sourceUrlSchema } from '../http/request-schemas.js';
+import type { StorageAttempt, StorageFile } from '../storage/storage-file.repository.js';
 
 export const fileStatusSchema = z.enum(['PENDING', 'TRANSFERRING', 'DONE', 'FAILED']);
 
@@ -28,9 +28,15 @@ export const fileSchema = z
       description:
         'False: nothing but the close of the connection marked the end, so a part of the file may be missing',
     }),
-    sha256: z.string().nullable().meta({ description: 'Hex, of the bytes that the source sent' }),
+    sha256: z.string().nullable().meta({ description: 'Hex, of all bytes of the file' }),
+    sha256Origin: z.enum(['SOURCE', 'STORED']).nullable().meta({
+      description:
+        'SOURCE: of the bytes as they were read from the source; STORED: read back, after a resumed transfer',
+    }),
     etag: z.string().nullable(),
     attempts: z.int().min(0),
+    nextAttemptAt: z.iso.datetime().nullable().meta({ description: 'When a waiting file is tried again' }),
+    createdBy: z.string().nullable().meta({ description: '`sub` of the token that asked for it' }),
     createdAt: z.iso.datetime(),
     updatedAt: z.iso.datetime(),
     finishedAt: z.iso.datetime().nullable(),
@@ -58,11 +64,83 @@ export function toFileDto(file: StorageFile): FileDto {
     totalBytes: file.totalBytes?.toString() ?? null,
     lengthVerified: file.lengthVerified,
     sha256: file.sha256,
+    sha256Origin: file.sha256Origin,
     etag: file.etag,
     attempts: file.attempts,
+    nextAttemptAt: file.nextAttemptAt?.toISOString() ?? null,
+    createdBy: file.createdBy,
     createdAt: file.createdAt.toISOString(),
     updatedAt: file.updatedAt.toISOString(),
     finishedAt: file.finishedAt?.toISOString() ?? null,
     deletedAt: file.deletedAt?.toISOString() ?? null,
+  };
+}
+
+export const newImportSchema = z
+  .strictObject({
+    sourceUrl: sourceUrlSchema.meta({
+      description: 'Where the file is now; its query is kept encrypted and shown to nobody',
+      format: 'uri',
+      examples: ['https://exports.example.com/1.zip'],
+    }),
+    path: z
+      .string()
+      .max(1_024)
+      .meta({ description: 'Key of the object; its first or second segment is the workspace' }),
+    type: z
+      .string()
+      .max(100)
+      .regex(/^[\w.:/-]+$/, 'must be of a-z, 0-9 and _ . : / -'),
+    mimeType: z.string().max(255).optional().meta({ description: 'Absent: a download that no browser shows' }),
+    sourceHeaders: z
+      .record(z.string().max(100), z.string().max(8_192))
+      .optional()
+      .meta({ description: 'Sent to the origin of sourceUrl alone, such as a bearer token; kept encrypted' }),
+    expected: z
+      .strictObject({
+        size: z.int().min(0).optional().meta({ description: 'Bytes' }),
+        sha256: z.string().optional().meta({ description: 'Hex' }),
+        type: z
+          .string()
+          .optional()
+          .meta({ description: 'By the first bytes: a MIME type or a family such as video/*' }),
+      })
+      .optional()
+      .meta({ description: 'What the bytes must be; others are refused' }),
+    maxBytes: z.int().min(1).optional(),
+    allowUnprovenLength: z.boolean().optional().meta({
+      description: 'Take a body whose end nothing but the close of the connection marks',
+    }),
+  })
+  .meta({ id: 'NewImport' });
+
+export type NewImportDto = z.output<typeof newImportSchema>;
+
+export const attemptSchema = z
+  .object({
+    number: z.int().min(1),
+    startedAt: z.iso.datetime(),
+    finishedAt: z.iso.datetime().nullable(),
+    outcome: z
+      .enum(['DONE', 'FAILED', 'RETRYING', 'HANDED_OVER', 'CANCELLED', 'LOST'])
+      .nullable()
+      .meta({ description: 'null while it runs; LOST: its process died' }),
+    errorCode: z.string().nullable(),
+    error: z.string().nullable().meta({ description: '`CODE: sentence`' }),
+    resumedFromBytes: byteCount.meta({ description: 'Stored by an earlier try, and not asked of the source again' }),
+  })
+  .meta({ id: 'Attempt' });
+
+export const attemptListSchema = z.object({ items: z.array(attemptSchema) }).meta({ id: 'AttemptList' });
+
+export function toAttemptDto(attempt: StorageAttempt): z.output<typeof attemptSchema> {
+  return {
+    number: attempt.number,
+    startedAt: attempt.startedAt.toISOString(),
+    finishedAt: attempt.finishedAt?.toISOString() ?? null,
+    outcome: attempt.outcome as z.output<typeof attemptSchema>['outcome'],
+    errorCode: attempt.errorCode,
+    error: attempt.error,
+    resumedFromBytes: attempt.resumedFromBytes.toString(),
   };
 }

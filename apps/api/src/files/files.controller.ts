@@ -1,12 +1,30 @@
-import { Controller, Delete, Get, Header, HttpCode, Param, Post, Query } from '@nestjs/common';
-import { ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Body, Controller, Delete, Get, Header, Headers, HttpCode, Param, Post, Query, Req } from '@nestjs/common';
+import {
+  ApiAcceptedResponse,
+  ApiHeader,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+} from '@nestjs/swagger';
 import { z } from 'zod';
+import type { GuardedRequest } from '../auth/bearer-token.guard.js';
 import { ApiProblems } from '../http/api-problems.decorator.js';
 import { idSchema, type PresignedUrlDto, pageFields, presignedUrlSchema } from '../http/request-schemas.js';
-import { FileTransferService } from '../storage/file-transfer.service.js';
+import { FileTransferService, type RemoteFile } from '../storage/file-transfer.service.js';
 import { StorageError } from '../storage/storage.errors.js';
 import { type StorageFile, StorageFileRepository } from '../storage/storage-file.repository.js';
-import { type FileDto, filePageSchema, fileSchema, fileStatusSchema, toFileDto } from './file.dto.js';
+import {
+  attemptListSchema,
+  type FileDto,
+  filePageSchema,
+  fileSchema,
+  fileStatusSchema,
+  type NewImportDto,
+  newImportSchema,
+  toAttemptDto,
+  toFileDto,
+} from './file.dto.js';
 
 const listSchema = z.strictObject({
   ...pageFields,
@@ -60,6 +78,38 @@ export class FilesController {
     return { items: files.map(toFileDto), nextCursor: nextCursor ?? null };
   }
 
+  @Post('imports')
+  @HttpCode(202)
+  @ApiOperation({ summary: 'Bring a file from a URL; the same request again gives the same file' })
+  @ApiHeader({
+    name: 'Idempotency-Key',
+    required: false,
+    description: 'Names the request: 1 to 255 printable characters',
+  })
+  @ApiAcceptedResponse({ description: 'The file, accepted: it ends DONE or FAILED', standardSchema: fileSchema })
+  @ApiProblems({
+    400: 'INVALID_*, SOURCE_URL_INVALID, MALFORMED_REQUEST',
+    409: 'PATH_TAKEN',
+    413: 'BODY_TOO_LARGE',
+    415: 'UNSUPPORTED_MEDIA_TYPE',
+    422: 'SOURCE_ADDRESS_BLOCKED, IDEMPOTENCY_KEY_REUSED',
+  })
+  async import(
+    @Param('workspaceId', { schema: idSchema }) workspaceId: string,
+    @Body({ schema: newImportSchema }) body: NewImportDto,
+    @Headers('idempotency-key') idempotencyKey: string | undefined,
+    @Req() { principal }: GuardedRequest,
+  ): Promise<FileDto> {
+    const file = await this.transfers.enqueue({
+      // JSON has no undefined: what is absent is absent.
+      ...(body as Omit<RemoteFile, 'workspaceId'>),
+      workspaceId,
+      ...(idempotencyKey !== undefined ? { idempotencyKey } : {}),
+      ...(principal !== undefined ? { createdBy: principal.subject } : {}),
+    });
+    return toFileDto(file);
+  }
+
   @Get(':id')
   @ApiOperation({ summary: 'One file, deleted or not' })
   @ApiOkResponse({ description: 'The file', standardSchema: fileSchema })
@@ -89,6 +139,42 @@ export class FilesController {
     return { url, expiresAt: expiresAt.toISOString() };
   }
 
+  @Get(':id/attempts')
+  @ApiOperation({ summary: 'The last 100 tries of a file with their errors, newest first' })
+  @ApiOkResponse({ description: 'The tries', standardSchema: attemptListSchema })
+  @ApiProblems({ 400: 'INVALID_REQUEST', 404: 'FILE_NOT_FOUND' })
+  async listAttempts(
+    @Param('workspaceId', { schema: idSchema }) workspaceId: string,
+    @Param('id', { schema: idSchema }) id: string,
+  ): Promise<z.output<typeof attemptListSchema>> {
+    const { id: fileId } = await this.find(workspaceId, id);
+    return { items: (await this.files.listAttempts({ workspaceId, id: fileId })).map(toAttemptDto) };
+  }
+
+  @Post(':id/cancel')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'End the transfer; nothing of it is left. No change on a file that has ended' })
+  @ApiOkResponse({ description: 'The file; one that another process runs ends shortly', standardSchema: fileSchema })
+  @ApiProblems({ 400: 'INVALID_REQUEST', 404: 'FILE_NOT_FOUND' })
+  async cancel(
+    @Param('workspaceId', { schema: idSchema }) workspaceId: string,
+    @Param('id', { schema: idSchema }) id: string,
+  ): Promise<FileDto> {
+    return toFileDto(await this.transfers.cancelTransfer(await this.find(workspaceId, id)));
+  }
+
+  @Post(':id/retry')
+  @HttpCode(202)
+  @ApiOperation({ summary: 'Try a FAILED file again with the source it came from, or a waiting one at once' })
+  @ApiAcceptedResponse({ description: 'The file', standardSchema: fileSchema })
+  @ApiProblems({ 400: 'INVALID_REQUEST', 404: 'FILE_NOT_FOUND', 409: 'SOURCE_LOST' })
+  async retry(
+    @Param('workspaceId', { schema: idSchema }) workspaceId: string,
+    @Param('id', { schema: idSchema }) id: string,
+  ): Promise<FileDto> {
+    return toFileDto(await this.transfers.retryTransfer(await this.find(workspaceId, id)));
+  }
+
   @Delete(':id')
   @HttpCode(204)
   @ApiOperation({ summary: 'Delete: soft (can be restored) or hard' })
@@ -106,7 +192,7 @@ export class FilesController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Bring a soft-deleted file back' })
   @ApiOkResponse({ description: 'The file', standardSchema: fileSchema })
-  @ApiProblems({ 400: 'INVALID_REQUEST', 404: 'FILE_NOT_FOUND' })
+  @ApiProblems({ 400: 'INVALID_REQUEST', 404: 'FILE_NOT_FOUND', 409: 'FILE_BUSY', 410: 'FILE_PURGED' })
   async restore(
     @Param('workspaceId', { schema: idSchema }) workspaceId: string,
     @Param('id', { schema: idSchema }) id: string,

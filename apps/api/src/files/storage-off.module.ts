@@ -6,7 +6,7 @@ import { StorageError } from '../storage/storage.errors.js';
 @ApiExcludeController()
 @Controller('workspaces/:workspaceId')
 class StorageOffController {
-  @All(['files', 'files/*', 'recordings', 'recordings/*'])
+  @All(['files', 'files/*', 'recordings', 'recordings/*', 'webhooks', 'webhooks/*'])
   refuse(): never {
     throw new StorageError('STORAGE_OFF', 'storage is off on this server: S3_ENDPOINT is not set');
   }
@@ -18,6 +18,6 @@ export class StorageOffModule implements OnModuleInit {
   private readonly logger = new Logger(StorageOffModule.name);
 
   onModuleInit(): void {
-    this.logger.warn('storage is off: S3_ENDPOINT is not set; files and recordings answer 503 STORAGE_OFF');
+    this.logger.warn('storage is off: S3_ENDPOINT is not set; files, recordings and webhooks answer 503 STORAGE_OFF');
   }
 }

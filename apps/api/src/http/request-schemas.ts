@@ -2,6 +2,23 @@ import { z } from 'zod';
 
 export const idSchema = z.guid('must be a UUID').toLowerCase();
 
+/** White space, control characters and backslashes: parsers of URLs drop or rewrite them, and zod's own takes some out. */
+const REWRITTEN_CHARACTER = /[\s\p{Cc}\\]/u;
+
+/** The shape alone: addresses, ports and the source's answer are judged when the transfer begins. */
+export const sourceUrlSchema = z
+  .string('must be a string')
+  .max(8_192, 'must have at most 8192 characters')
+  .refine((text) => /^https?:\/\/[^/]/i.test(text) && URL.canParse(text), 'must be an http:// or https:// URL')
+  .refine((text) => !REWRITTEN_CHARACTER.test(text) && text.isWellFormed(), 'must not hold spaces or backslashes')
+  .refine((text) => !hasUserinfo(text), 'must not hold a user name or password');
+
+function hasUserinfo(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { username, password } = new URL(text);
+  return username !== '' || password !== '';
+}
+
 /** The part of a page that every list takes. */
 export const pageFields = {
   cursor: z.string().max(200).optional().meta({ description: '`nextCursor` of the page before' }),

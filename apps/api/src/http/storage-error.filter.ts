@@ -127,17 +127,22 @@ function toStatus(code: StorageErrorCode): number {
     case 'WORKSPACE_NOT_FOUND':
     case 'FILE_NOT_FOUND':
     case 'OBJECT_NOT_FOUND':
+    case 'WEBHOOK_NOT_FOUND':
+    case 'DELIVERY_NOT_FOUND':
       return 404;
     case 'FILE_NOT_READY':
     case 'FILE_DELETED':
     case 'FILE_BUSY':
     case 'PATH_TAKEN':
+    case 'WEBHOOK_LIMIT':
     case 'OBJECT_EXISTS':
     case 'TRANSFER_CANCELLED':
     case 'TRANSFER_LOST':
     case 'TRANSFER_GOES_ON':
     case 'SOURCE_LOST':
       return 409;
+    case 'FILE_PURGED':
+      return 410;
     // The caller named a source that cannot be taken, whoever asks and however often.
     case 'SOURCE_ADDRESS_BLOCKED':
     case 'SOURCE_EMPTY':

@@ -1,8 +1,10 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { OnEvent } from '@nestjs/event-emitter';
+import { DatabaseUnavailableError } from '../prisma/database-error.js';
+import type { EventDelivery } from '../storage/events/event-dispatcher.js';
 import { FileTransferService } from '../storage/file-transfer.service.js';
 import { RecordingRepository } from './recording.repository.js';
-import { videoPathOf } from './recording-videos.service.js';
+import { VIDEO_TYPE, videoPathOf } from './recording-videos.service.js';
 
 /** Brings the video of a recording into the bucket as soon as the recording is ready. */
 @Injectable()
@@ -14,22 +16,26 @@ export class RecordingTransferListener {
     private readonly recordingRepository: RecordingRepository,
   ) {}
 
-  /** Never throws: nobody waits for it. The row says what came of it, and the same event may be sent again. */
+  /**
+   * Never throws: it is also called by `emit`, where nobody waits for it. The row says what came of it, and the same
+   * event may be sent again: without a database there may be no row yet, so that the outbox is asked to.
+   */
   @OnEvent('recording.ready')
-  async handleRecordingReady(event: { recordingId: string }): Promise<void> {
+  async handleRecordingReady(event: { recordingId: string }, delivery?: EventDelivery): Promise<void> {
     try {
       const recording = await this.recordingRepository.findById(event.recordingId);
       const storageFile = await this.fileTransferService.createAndTransfer({
         sourceUrl: recording.externalVideoUrl,
         workspaceId: recording.workspaceId,
         path: videoPathOf(recording),
-        type: 'recording-video',
+        type: VIDEO_TYPE,
         mimeType: 'video/mp4',
       });
       await this.recordingRepository.update(recording.id, { videoFileId: storageFile.id });
       this.logger.log(`Video transferred: ${recording.id}`);
     } catch (error) {
       this.logger.error(`Transfer failed: ${event.recordingId}`, error);
+      if (error instanceof DatabaseUnavailableError) delivery?.retryLater(error);
     }
   }
 }

@@ -5,9 +5,21 @@ import { StorageError } from '../storage/storage.errors.js';
 import { type StorageFile, StorageFileRepository } from '../storage/storage-file.repository.js';
 import type { Recording } from './recording.repository.js';
 
+/** `type` of the files that are videos of recordings. */
+export const VIDEO_TYPE = 'recording-video';
+
 /** Key of a recording's video: known before the file is, so that its transfer can be seen while it runs. */
 export function videoPathOf(recording: Pick<Recording, 'id' | 'workspaceId'>): string {
   return `recordings/${recording.workspaceId}/${recording.id}.mp4`;
+}
+
+const VIDEO_FILE_NAME = /([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.mp4$/;
+
+/** Id of the recording whose video the file is, by its type and place; undefined when it is none. */
+export function findRecordingId(file: { workspaceId: string; type: string; path: string }): string | undefined {
+  const [, id] = VIDEO_FILE_NAME.exec(file.path) ?? [];
+  if (id === undefined || file.type !== VIDEO_TYPE) return undefined;
+  return file.path === videoPathOf({ id, workspaceId: file.workspaceId }) ? id : undefined;
 }
 
 /** The files behind recordings. `videoFileId` is set only once the transfer is DONE; until then the path tells. */

@@ -1,29 +1,15 @@
 import { z } from 'zod';
-import { pageOf } from '../http/request-schemas.js';
+import { pageOf, sourceUrlSchema } from '../http/request-schemas.js';
 import type { StorageFile } from '../storage/storage-file.repository.js';
 import type { Recording } from './recording.repository.js';
 
-/** White space, control characters and backslashes: parsers of URLs drop or rewrite them, and zod's own takes some out. */
-const REWRITTEN_CHARACTER = /[\s\p{Cc}\\]/u;
-
-/** The shape alone: addresses, ports and the source's answer are judged when the transfer begins. */
-const sourceUrlSchema = z
-  .string('must be a string')
-  .max(8_192, 'must have at most 8192 characters')
-  .refine((text) => /^https?:\/\/[^/]/i.test(text) && URL.canParse(text), 'must be an http:// or https:// URL')
-  .refine((text) => !REWRITTEN_CHARACTER.test(text) && text.isWellFormed(), 'must not hold spaces or backslashes')
-  .refine((text) => !hasUserinfo(text), 'must not hold a user name or password')
-  .meta({ description: 'Where the video is now', format: 'uri', examples: ['https://videos.example.com/1.mp4'] });
-
-function hasUserinfo(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const { username, password } = new URL(text);
-  return username !== '' || password !== '';
-}
-
 export const newRecordingSchema = z
   .strictObject({
-    externalVideoUrl: sourceUrlSchema,
+    externalVideoUrl: sourceUrlSchema.meta({
+      description: 'Where the video is now',
+      format: 'uri',
+      examples: ['https://videos.example.com/1.mp4'],
+    }),
     title: z
       .string()
       .max(200, 'must have at most 200 characters')

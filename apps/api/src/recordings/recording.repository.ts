@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import type { Recording } from '../generated/prisma/client.js';
 import { Prisma } from '../generated/prisma/client.js';
@@ -11,6 +12,12 @@ export interface NewRecording {
   workspaceId: string;
   externalVideoUrl: string;
   title?: string;
+}
+
+export interface VideoLink {
+  workspaceId: string;
+  id: string;
+  videoFileId: string;
 }
 
 export interface RecordingPage {
@@ -42,16 +49,37 @@ export class RecordingRepository {
     return await this.prisma.client.recording.update({ where: { id }, data });
   }
 
-  /** @throws StorageError WORKSPACE_NOT_FOUND */
+  /**
+   * Inserts the recording and its `recording.ready` event, both or neither; EventDispatcher tells of it.
+   *
+   * @throws StorageError WORKSPACE_NOT_FOUND
+   */
   async create(recording: NewRecording): Promise<Recording> {
+    const { client } = this.prisma;
+    const id = randomUUID();
+    const { workspaceId } = recording;
+    const event = { type: 'recording.ready', workspaceId, subjectId: id, payload: { recordingId: id } };
     try {
-      return await this.prisma.client.recording.create({ data: recording });
+      const [created] = await client.$transaction([
+        client.recording.create({ data: { id, ...recording } }),
+        client.outboxEvent.create({ data: event, select: { id: true } }),
+      ]);
+      return created;
     } catch (error) {
       if (error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2003') {
         throw new StorageError('WORKSPACE_NOT_FOUND', 'there is no such workspace', { cause: error });
       }
       throw error;
     }
+  }
+
+  /** Links a video to its recording, where both are still there. Again: no change. */
+  async linkVideo({ workspaceId, id, videoFileId }: VideoLink): Promise<void> {
+    await this.prisma.client.$executeRaw`
+      UPDATE core_recording SET video_file_id = file.id, updated_at = now() AT TIME ZONE 'UTC'
+      FROM core_storage_file AS file
+      WHERE core_recording.id = ${id}::uuid AND core_recording.workspace_id = ${workspaceId}::uuid
+        AND file.id = ${videoFileId}::uuid AND video_file_id IS DISTINCT FROM file.id`;
   }
 
   async findInWorkspace({ workspaceId, id }: { workspaceId: string; id: string }): Promise<Recording | null> {

@@ -1,10 +1,10 @@
 import { Body, Controller, Get, Header, Param, Post, Query } from '@nestjs/common';
-import { EventEmitter2 } from '@nestjs/event-emitter';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { ApiProblems } from '../http/api-problems.decorator.js';
 import { HttpProblem } from '../http/http-problem.js';
 import { idSchema, type PresignedUrlDto, pageFields, presignedUrlSchema } from '../http/request-schemas.js';
+import { EventDispatcher } from '../storage/events/event-dispatcher.js';
 import {
   type NewRecordingDto,
   newRecordingSchema,
@@ -24,7 +24,7 @@ export class RecordingsController {
   constructor(
     private readonly recordings: RecordingRepository,
     private readonly videos: RecordingVideosService,
-    private readonly events: EventEmitter2,
+    private readonly events: EventDispatcher,
   ) {}
 
   @Post()
@@ -40,7 +40,7 @@ export class RecordingsController {
     @Body({ schema: newRecordingSchema }) body: NewRecordingDto,
   ): Promise<RecordingDto> {
     const recording = await this.recordings.create({ workspaceId, ...body });
-    this.events.emit('recording.ready', { recordingId: recording.id });
+    this.events.poke();
     return toRecordingDto(recording, undefined);
   }
 

@@ -71,6 +71,16 @@ const CATALOGUE = {
     isRetryable: false,
     advice: 'check the id; a file that was deleted for good does not come back',
   },
+  WEBHOOK_NOT_FOUND: {
+    cause: 'the workspace has no such webhook',
+    isRetryable: false,
+    advice: "check the id; GET the workspace's webhooks for those that there are",
+  },
+  DELIVERY_NOT_FOUND: {
+    cause: 'there is no such delivery of a webhook, or it ended longer ago than deliveries are kept',
+    isRetryable: false,
+    advice: 'check the id; EVENT_RETENTION_DAYS says for how long deliveries are kept',
+  },
   FILE_NOT_READY: {
     cause: 'the file is not in the bucket yet: its status is not DONE',
     isRetryable: true,
@@ -82,10 +92,20 @@ const CATALOGUE = {
     isRetryable: false,
     advice: 'restore the file first',
   },
+  FILE_PURGED: {
+    cause: 'the file was deleted for good: neither its row nor its object is left',
+    isRetryable: false,
+    advice: 'transfer it again; DELETED_RETENTION_DAYS says for how long a deleted file can be restored',
+  },
   FILE_BUSY: {
     cause: 'somebody else transfers or removes the file right now, or the store does not let go of its object',
     isRetryable: true,
     advice: 'try again in a minute; if it stays so, see whether the bucket locks its objects (retention, legal hold)',
+  },
+  WEBHOOK_LIMIT: {
+    cause: 'the workspace has as many webhooks as it may have',
+    isRetryable: false,
+    advice: 'delete one that nobody needs any more',
   },
   PATH_TAKEN: {
     cause: 'another file has this path, perhaps a deleted one',

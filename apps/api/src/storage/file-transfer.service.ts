@@ -13,6 +13,8 @@ import { TransferWorker } from './transfer/transfer-worker.js';
 import { Waiting, type WaitOptions } from './transfer/waiting.js';
 import { isInlineType } from './upload/content-headers.js';
 
+export type { RemoteFile, StreamedFile, WaitOptions };
+
 export interface PresignOptions {
   /** Whole seconds, 1 to 604,800; 3,600 when absent. */
   expiresIn?: number;

@@ -1,11 +1,17 @@
 import { Injectable } from '@nestjs/common';
-import type { FileTransferStatus, StorageFile } from '../generated/prisma/client.js';
+import type { FileTransferStatus, StorageAttempt, StorageFile } from '../generated/prisma/client.js';
 import { Prisma } from '../generated/prisma/client.js';
 import { afterPosition, formatCursor, parseCursor } from '../prisma/page-cursor.js';
 import { PrismaService, type Transaction } from '../prisma/prisma.service.js';
 import { StorageError } from './storage.errors.js';
 
-export type { FileTransferStatus, StorageFile };
+export type { FileTransferStatus, StorageAttempt, StorageFile };
+
+/** Tries of one file that are shown at once: the last ones. */
+const SHOWN_ATTEMPTS = 100;
+
+/** In the outbox, of soft deletions and, from the trigger `core_storage_file_deleted`, of hard ones. */
+const DELETED_EVENT = 'storage.file.deleted';
 
 /** A row by its id, seen only from its workspace. */
 export interface FileKey {
@@ -91,6 +97,15 @@ export class StorageFileRepository {
     return await this.prisma.client.storageFile.findFirst({ where: { workspaceId, id } });
   }
 
+  /** The last tries of a file, newest first. */
+  async listAttempts({ workspaceId, id }: FileKey): Promise<StorageAttempt[]> {
+    return await this.prisma.client.storageAttempt.findMany({
+      where: { fileId: id, file: { workspaceId } },
+      orderBy: { number: 'desc' },
+      take: SHOWN_ATTEMPTS,
+    });
+  }
+
   async findByIdempotencyKey(workspaceId: string, idempotencyKey: string): Promise<StorageFile | null> {
     return await this.prisma.client.storageFile.findFirst({ where: { workspaceId, idempotencyKey } });
   }
@@ -132,24 +147,37 @@ export class StorageFileRepository {
     return { files: files.slice(0, limit), ...(last ? { nextCursor: formatCursor(last) } : {}) };
   }
 
-  /** Hides the file; its object and path stay, so that it can be restored. Again on a deleted file: no change. */
+  /**
+   * Hides the file, and tells of it with the same statement; its object and path stay, so that it can be restored. Again
+   * on a deleted file: no change.
+   */
   async softDelete({ workspaceId, id }: FileKey): Promise<void> {
-    await this.prisma.client.storageFile.updateMany({
-      where: { workspaceId, id, deletedAt: null },
-      data: { deletedAt: new Date() },
-    });
+    await this.prisma.client.$executeRaw`
+      WITH deleted AS (
+        UPDATE core_storage_file SET deleted_at = now() AT TIME ZONE 'UTC', updated_at = now() AT TIME ZONE 'UTC'
+        WHERE workspace_id = ${workspaceId}::uuid AND id = ${id}::uuid AND deleted_at IS NULL
+        RETURNING *
+      )
+      INSERT INTO core_outbox_event (type, workspace_id, subject_id, payload)
+      SELECT ${DELETED_EVENT}, workspace_id, id, jsonb_build_object('fileId', id, 'workspaceId', workspace_id,
+        'type', type, 'path', path, 'bucket', bucket, 'hard', false)
+      FROM deleted`;
   }
 
   /**
    * Brings a soft-deleted file back; null when the workspace has no such file.
    *
-   * @throws StorageError FILE_BUSY while its transfer is being ended or its object removed
+   * @throws StorageError FILE_BUSY while its transfer is being ended or its object removed; FILE_PURGED when it is gone
+   * for good
    */
   async restore({ workspaceId, id }: FileKey): Promise<StorageFile | null> {
     await this.prisma.client.$executeRaw`
       UPDATE core_storage_file SET deleted_at = NULL
       WHERE workspace_id = ${workspaceId}::uuid AND id = ${id}::uuid AND (lease_until IS NULL OR lease_until < now())`;
     const file = await this.findById({ workspaceId, id });
+    if (file === null && (await this.wasPurged({ workspaceId, id }))) {
+      throw new StorageError('FILE_PURGED', `file ${id} was deleted for good, and its object with it`);
+    }
     if (file !== null && file.deletedAt !== null) {
       throw new StorageError('FILE_BUSY', `file ${id} is being removed or its transfer ended; try again in a minute`);
     }
@@ -159,6 +187,15 @@ export class StorageFileRepository {
   /** Removes the row and frees its path. Only after its object is gone: FileTransferService.deleteFile does both. */
   async hardDelete({ workspaceId, id }: FileKey): Promise<void> {
     await this.prisma.client.storageFile.deleteMany({ where: { workspaceId, id } });
+  }
+
+  /** Whatever removed the row, a trigger told of it. */
+  private async wasPurged({ workspaceId, id }: FileKey): Promise<boolean> {
+    const event = await this.prisma.client.outboxEvent.findFirst({
+      where: { subjectId: id, workspaceId, type: DELETED_EVENT, payload: { path: ['hard'], equals: true } },
+      select: { id: true },
+    });
+    return event !== null;
   }
 }
 

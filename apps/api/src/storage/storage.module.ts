@@ -1,10 +1,17 @@
 import { Module } from '@nestjs/common';
 import { EnvironmentModule } from '../config/env.module.js';
 import { PrismaModule } from '../prisma/prisma.module.js';
+import { BucketAudit } from './cleanup/bucket-audit.js';
+import { BucketWalk } from './cleanup/bucket-walk.js';
 import { FileRemoval } from './cleanup/file-removal.js';
+import { InvariantAudit } from './cleanup/invariants.js';
+import { InventoryRepository } from './cleanup/inventory.repository.js';
 import { LeftOverRemoval } from './cleanup/left-over-removal.js';
 import { PurgeRepository } from './cleanup/purge.repository.js';
 import { PurgeWorker } from './cleanup/purge-worker.js';
+import { RecordRepository } from './cleanup/record.repository.js';
+import { RetentionRepository } from './cleanup/retention.repository.js';
+import { RetentionSweep } from './cleanup/retention-sweep.js';
 import { FileTransferService } from './file-transfer.service.js';
 import { BucketSettings } from './s3/bucket-settings.js';
 import { Presigner } from './s3/presigner.js';
@@ -25,6 +32,7 @@ import { TransferQueue } from './transfer/transfer-queue.js';
 import { TransferRunner } from './transfer/transfer-runner.js';
 import { TransferStateRepository } from './transfer/transfer-state.repository.js';
 import { TransferWorker } from './transfer/transfer-worker.js';
+import { BucketReader } from './upload/bucket-reader.js';
 import { LeftOvers } from './upload/left-overs.js';
 import { ObjectCleaner } from './upload/object-cleaner.js';
 import { ObjectCompletion } from './upload/object-completion.js';
@@ -74,7 +82,15 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     FileRemoval,
     PurgeRepository,
     LeftOverRemoval,
+    RetentionRepository,
+    RetentionSweep,
     PurgeWorker,
+    BucketReader,
+    InventoryRepository,
+    BucketWalk,
+    BucketAudit,
+    RecordRepository,
+    InvariantAudit,
     S3Service,
     FileTransferService,
     StorageFileRepository,

@@ -72,6 +72,16 @@ export interface SourceOptions {
   readonly retryDelayMs: number;
 }
 
+/** How events are told of. */
+export interface EventOptions {
+  /** Between looks for events that nobody poked for. */
+  readonly pollMs: number;
+  /** For which events and deliveries are kept that are over. */
+  readonly retentionDays: number;
+  /** Of one try of a webhook, from the look-up of its host to the end of the answer. */
+  readonly webhookTimeoutMs: number;
+}
+
 export interface StorageOptions {
   readonly store: StoreOptions;
   readonly source: SourceOptions;
@@ -96,6 +106,9 @@ export interface StorageOptions {
   readonly retryDelayMs: number;
   /** Between looks for what failed clean-ups left in the bucket. */
   readonly purgeIntervalMs: number;
+  /** After which a soft-deleted file is removed for good; 0: never. */
+  readonly deletedRetentionDays: number;
+  readonly events: EventOptions;
 }
 
 /** Injection token of StorageOptions. */
@@ -173,5 +186,11 @@ export function toStorageOptions(env: Environment): StorageOptions {
     memoryBytes: env.TRANSFER_MEMORY_BYTES,
     leaseMs: env.TRANSFER_LEASE_SECONDS * 1_000,
     purgeIntervalMs: env.PURGE_INTERVAL_SECONDS * 1_000,
+    deletedRetentionDays: env.DELETED_RETENTION_DAYS,
+    events: Object.freeze({
+      pollMs: env.EVENT_POLL_MS,
+      retentionDays: env.EVENT_RETENTION_DAYS,
+      webhookTimeoutMs: env.WEBHOOK_TIMEOUT_MS,
+    }),
   } satisfies StorageOptions);
 }

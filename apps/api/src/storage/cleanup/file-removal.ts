@@ -35,16 +35,18 @@ export class FileRemoval {
     }
   }
 
-  private async removeClaimed(claim: Claim, { id, bucket, path: key }: StorageFile): Promise<void> {
+  /** The same for one who holds the claim already. */
+  async removeClaimed(
+    claim: Claim,
+    { id, bucket, path: key }: Pick<StorageFile, 'id' | 'bucket' | 'path'>,
+  ): Promise<void> {
     try {
       await this.cleaner.removeObject({ bucket, key });
       const { uploadId } = claim;
       if (uploadId !== null && !(await this.cleaner.discardParts({ bucket, key, uploadId }))) {
         throw new StorageError('FILE_BUSY', `parts of file ${id} cannot be discarded now; delete it again later`);
       }
-      if (!(await this.cleaner.isObjectGone({ bucket, key }))) {
-        throw new StorageError('FILE_BUSY', `the store still shows ${bucket}/${key} after its delete; is it locked?`);
-      }
+      await this.cleaner.assertObjectGone({ bucket, key });
       if (!(await this.state.remove(claim))) {
         throw new StorageError('FILE_BUSY', `file ${id} was taken over while it was removed; delete it again`);
       }

@@ -1,12 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
-import { type Claim, TransferStateRepository } from '../transfer/transfer-state.repository.js';
+import { LeaseKeeper } from '../transfer/lease-keeper.js';
+import { TransferStateRepository } from '../transfer/transfer-state.repository.js';
 import { type LeftOverPlace, LeftOvers } from '../upload/left-overs.js';
 import { type PurgeEntry, PurgeRepository } from './purge.repository.js';
 
-/** Renewals that fit into one lease: two may fail before it runs out. */
-const RENEWALS_PER_LEASE = 3;
 /** A request that was on its way when its sender gave up can still make an object: look again when it has had its time. */
 const LATE_REQUEST_MS = 2 * 60_000;
 /** The same for a Complete: Ceph holds on to one for ten minutes. */
@@ -62,15 +61,15 @@ export class LeftOverRemoval {
       if ((await this.purges.findHolder(entry)) !== 'nobody') throw lost(entry);
     };
     const isQuiet = await this.removeAll(entry, { signal, confirm });
-    return isQuiet && entry.ageMs >= LATE_REQUEST_MS ? 'over' : { lookAgainInMs: LATE_REQUEST_MS };
+    return isQuiet && !this.canComeLate(entry) ? 'over' : { lookAgainInMs: this.lateRequestMs };
   }
 
   private async removeUnderLease(entry: PurgeEntry, signal: AbortSignal): Promise<RemovalOutcome> {
     const claim = await this.state.claimForPurge(entry, this.options.leaseMs);
     if (claim === null) return { waitsFor: `a transfer of file ${entry.fileId} that is under way or to come` };
-    const lease = this.keepLease(claim, entry);
+    const lease = new LeaseKeeper({ state: this.state, claim, leaseMs: this.options.leaseMs }, signal);
     try {
-      const isQuiet = await this.removeAll(entry, { ...lease, signal: AbortSignal.any([signal, lease.signal]) });
+      const isQuiet = await this.removeAll(entry, { signal: lease.signal, confirm: () => lease.confirm() });
       const isRowsOwn = claim.uploadId === entry.uploadId;
       const isReleased = await (isRowsOwn ? this.state.releaseCleaned(claim) : this.state.release(claim));
       if (!isReleased) throw lost(entry);
@@ -98,10 +97,20 @@ export class LeftOverRemoval {
         waitsFor: `the end of the uploads at ${entry.bucket}/${entry.path}, which may be those of the file there`,
       };
     }
-    if (holder === 'another-file' && (await this.leftOvers.hasObject(place))) {
+    if (holder === 'done-file') return 'over';
+    if (await this.leftOvers.hasObject(place)) {
       return { waitsFor: `another file that has ${entry.bucket}/${entry.path}` };
     }
-    return 'over';
+    return this.canComeLate(entry) ? { lookAgainInMs: this.lateRequestMs } : 'over';
+  }
+
+  /** Whose row vanished may begin a request for as long as its lease would have lasted. */
+  private get lateRequestMs(): number {
+    return this.options.leaseMs + LATE_REQUEST_MS;
+  }
+
+  private canComeLate({ uploadId, ageMs }: PurgeEntry): boolean {
+    return ageMs < (uploadId === null ? this.lateRequestMs : this.options.leaseMs + LATE_COMPLETE_MS);
   }
 
   /** True when there was nothing that could have come late. */
@@ -121,28 +130,6 @@ export class LeftOverRemoval {
       await this.leftOvers.discardUpload(place, upload);
     }
     return !hasObject && (uploadId !== null || uploads.length === 0);
-  }
-
-  /** Renews the lease until `end`; its signal aborts when the lease is lost, or may have run out. */
-  private keepLease(claim: Claim, entry: PurgeEntry): RemovalRight & { end(): void } {
-    const { leaseMs } = this.options;
-    const stop = new AbortController();
-    let renewedAt = performance.now();
-    const confirm = async () => {
-      const asked = performance.now();
-      if ((await this.state.renew(claim, leaseMs)) === 'lost') throw lost(entry);
-      renewedAt = asked;
-    };
-    const renew = async () => {
-      try {
-        await confirm();
-      } catch (error) {
-        const isLost = error instanceof StorageError;
-        if (isLost || performance.now() - renewedAt > leaseMs * (1 - 1 / RENEWALS_PER_LEASE)) stop.abort(error);
-      }
-    };
-    const timer = setInterval(() => void renew(), leaseMs / RENEWALS_PER_LEASE);
-    return { signal: stop.signal, confirm, end: () => clearInterval(timer) };
   }
 }
 

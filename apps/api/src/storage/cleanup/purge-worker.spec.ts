@@ -429,7 +429,7 @@ describe('an object at the path', () => {
     await runDue();
     expect(await readObject(path)).toBeNull();
     expect(await uploadsAt(path)).toEqual([]);
-    await letPass(path, 120);
+    await letPass(path, 130);
     await runDue();
     expect(await entriesAt(path)).toEqual([]);
   });

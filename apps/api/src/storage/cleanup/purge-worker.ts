@@ -4,6 +4,7 @@ import { describeTransferError, StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { LeftOverRemoval, type RemovalOutcome } from './left-over-removal.js';
 import { type PurgeEntry, PurgeRepository } from './purge.repository.js';
+import { RetentionSweep } from './retention-sweep.js';
 
 /** For which one worker has an entry. */
 const ENTRY_LEASE_MS = 60_000;
@@ -15,8 +16,9 @@ const LONGEST_RETRY_MS = 60 * 60_000;
 const STOP_LIMIT_MS = 10_000;
 
 /**
- * Removes what failed clean-ups left in the bucket, entry by entry, until it is gone; it never gives up. Any number of
- * processes may run one: each entry is one worker's at a time.
+ * Removes what failed clean-ups and removed rows left in the bucket, entry by entry, until it is gone; it never gives
+ * up. Then it removes deleted files whose time is up. Any number of processes may run one: each entry is one worker's at
+ * a time, and so is each file.
  */
 @Injectable()
 export class PurgeWorker implements OnApplicationBootstrap, OnModuleDestroy {
@@ -28,6 +30,7 @@ export class PurgeWorker implements OnApplicationBootstrap, OnModuleDestroy {
   constructor(
     private readonly purges: PurgeRepository,
     private readonly removal: LeftOverRemoval,
+    private readonly retention: RetentionSweep,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {}
 
@@ -64,8 +67,9 @@ export class PurgeWorker implements OnApplicationBootstrap, OnModuleDestroy {
   private async runRound(): Promise<void> {
     try {
       await this.runDue();
+      await this.retention.run(this.stop.signal);
     } catch (error) {
-      this.logger.warn({ err: error }, 'looking for left-overs failed; it is done again');
+      this.logger.warn({ err: error }, 'a round of the purge worker failed; it is done again');
     }
     if (!this.stop.signal.aborted) this.runLater();
   }

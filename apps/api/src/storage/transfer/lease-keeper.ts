@@ -11,7 +11,8 @@ interface KeptLease {
   readonly state: TransferStateRepository;
   readonly claim: Claim;
   readonly leaseMs: number;
-  readonly meter: ProgressMeter;
+  /** Absent: nothing is transferred, and that the file is deleted or cancelled ends nothing. */
+  readonly meter?: ProgressMeter;
 }
 
 /**
@@ -38,6 +39,14 @@ export class LeaseKeeper {
     clearInterval(this.timer);
   }
 
+  /** Renews at once. @throws StorageError TRANSFER_LOST when another has the row, or it is gone */
+  async confirm(): Promise<void> {
+    const asked = performance.now();
+    await this.renew();
+    this.stop.signal.throwIfAborted();
+    this.renewedAt = asked;
+  }
+
   private get renewAfterMs(): number {
     return this.lease.leaseMs / RENEWALS_PER_LEASE;
   }
@@ -46,7 +55,7 @@ export class LeaseKeeper {
     const asked = performance.now();
     const { meter } = this.lease;
     const isDue =
-      meter.bytes !== this.writtenBytes || asked - this.renewedAt >= this.renewAfterMs - PROGRESS_EVERY_MS / 2;
+      (meter?.bytes ?? 0) !== this.writtenBytes || asked - this.renewedAt >= this.renewAfterMs - PROGRESS_EVERY_MS / 2;
     if (!isDue || this.isRenewing) return;
     this.isRenewing = true;
     try {
@@ -62,14 +71,15 @@ export class LeaseKeeper {
 
   private async renew(): Promise<void> {
     const { state, claim, leaseMs, meter } = this.lease;
-    const { bytes, totalBytes } = meter;
-    const outcome = await state.renew(claim, leaseMs, { bytes, totalBytes });
-    this.writtenBytes = bytes;
+    const progress = meter && { bytes: meter.bytes, totalBytes: meter.totalBytes };
+    const outcome = await state.renew(claim, leaseMs, progress);
+    this.writtenBytes = progress?.bytes ?? 0;
+    if (outcome === 'lost') this.stop.abort(transferLost(claim));
+    if (meter === undefined) return;
     if (outcome === 'deleted') this.stop.abort(new StorageError('TRANSFER_CANCELLED', 'the file was deleted'));
     if (outcome === 'cancelled') {
       this.stop.abort(new StorageError('TRANSFER_CANCELLED', 'the transfer was cancelled'));
     }
-    if (outcome === 'lost') this.stop.abort(transferLost(claim));
   }
 }
 

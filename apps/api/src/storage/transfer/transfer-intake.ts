@@ -6,7 +6,7 @@ import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { type NewStorageFile, type StorageFile, StorageFileRepository } from '../storage-file.repository.js';
 import { type RemoteFile, SourceOpener, type StreamedFile } from './source-opener.js';
 import { TransferQueue } from './transfer-queue.js';
-import { assertNewFile } from './transfer-request.js';
+import { assertIdempotencyKey, assertNewFile } from './transfer-request.js';
 import { TransferStateRepository } from './transfer-state.repository.js';
 
 /** A stream that waits longer than this for a slot is given up, in ms: another process can only end its row. */
@@ -35,6 +35,7 @@ export class TransferIntake {
   async acceptRemote(request: RemoteFile, delayMs: number): Promise<StorageFile> {
     const target = this.sources.parse(request);
     assertNewFile(request);
+    assertIdempotencyKey(request.idempotencyKey);
     const id = randomUUID();
     const sourceUrl = redactSourceUrl(target.url);
     const { createdBy, idempotencyKey } = request;

@@ -51,9 +51,13 @@ describe('TransferQueue', () => {
     await queue.complete([held?.jobId ?? '']);
   });
 
-  it('gives no ticket out before its time', async () => {
-    await send({ delayMs: 60_000 });
+  it('gives no ticket out before its time, until it is sent again for an earlier one', async () => {
+    const workspaceId = randomUUID();
+    const fileId = await send({ workspaceId, delayMs: 60_000 });
+    await send({ fileId, workspaceId });
     expect(await takeAll()).toEqual([]);
+    await queue.sendAgain(prisma.client, { fileId, workspaceId });
+    expect(await takeAll()).toEqual([fileId]);
   });
 
   it('holds one workspace to its number, and lets others by', async () => {

@@ -82,15 +82,16 @@ export class TransferQueue implements OnApplicationBootstrap, OnApplicationShutd
     if (started) await this.boss.stop({ graceful: false });
   }
 
-  /** Makes the ticket part of the transaction. One that waits for the same row already is left as it is. */
-  async send(transaction: QueueTransaction, { fileId, workspaceId, delayMs = 0 }: TransferTicket): Promise<void> {
+  /** Makes the ticket of a new row part of the transaction. One that waits for the row already is left as it is. */
+  async send(transaction: QueueTransaction, ticket: TransferTicket): Promise<void> {
     await this.started();
-    await this.boss.send(QUEUE, { fileId } satisfies TicketData, {
-      db: fromPrisma(transaction),
-      singletonKey: fileId,
-      group: { id: workspaceId },
-      ...(delayMs > 0 ? { startAfter: new Date(Date.now() + delayMs) } : {}),
-    });
+    await this.boss.send(QUEUE, dataOf(ticket), optionsOf(transaction, ticket));
+  }
+
+  /** The same for a row that may have a ticket: one that waits is moved to the new time. */
+  async sendAgain(transaction: QueueTransaction, ticket: TransferTicket): Promise<void> {
+    await this.started();
+    await this.boss.upsert(QUEUE, dataOf(ticket), optionsOf(transaction, ticket));
   }
 
   /** Takes up to `limit` tickets that are due; of one workspace no more than `perWorkspace` are held at once by all workers. */
@@ -141,6 +142,19 @@ export class TransferQueue implements OnApplicationBootstrap, OnApplicationShutd
       this.timer.unref();
     });
   }
+}
+
+function dataOf({ fileId }: TransferTicket): TicketData {
+  return { fileId };
+}
+
+function optionsOf(transaction: QueueTransaction, { fileId, workspaceId, delayMs = 0 }: TransferTicket) {
+  return {
+    db: fromPrisma(transaction),
+    singletonKey: fileId,
+    group: { id: workspaceId },
+    startAfter: new Date(Date.now() + delayMs),
+  };
 }
 
 function rethrowDatabaseError(error: unknown): never {

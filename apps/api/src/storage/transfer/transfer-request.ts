@@ -51,6 +51,12 @@ export function assertNewFile({ workspaceId, path, type, mimeType, expected = {}
   if (object !== undefined) assertObjectOptions(object, mimeType ?? '');
 }
 
+/** @throws StorageError INVALID_OPTION */
+export function assertIdempotencyKey(key: string | undefined): void {
+  if (key === undefined || /^[\x21-\x7e]{1,255}$/.test(key)) return;
+  throw new StorageError('INVALID_OPTION', 'idempotencyKey must be 1 to 255 printable ASCII characters without spaces');
+}
+
 function assertBytes(field: string, value: number | undefined, min: number): void {
   if (value === undefined || (Number.isSafeInteger(value) && value >= min)) return;
   throw new StorageError('INVALID_OPTION', `${field} must be a whole number of bytes, at least ${min}`);

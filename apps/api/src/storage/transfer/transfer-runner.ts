@@ -9,11 +9,11 @@ import { ObjectCleaner } from '../upload/object-cleaner.js';
 import type { ObjectOptions } from '../upload/object-options.js';
 import { ObjectUploader } from '../upload/object-uploader.js';
 import type { ObjectPlace } from '../upload/upload-attempt.js';
-import { type UploadedObject, UploadOutcome } from '../upload/upload-outcome.js';
+import { UploadOutcome } from '../upload/upload-outcome.js';
 import { LeaseKeeper, transferLost } from './lease-keeper.js';
 import { ProgressMeter, type TransferProgress } from './progress-meter.js';
 import { RetryPolicy } from './retry-policy.js';
-import { type Claim, type Failure, TransferStateRepository } from './transfer-state.repository.js';
+import { type Claim, type DoneObject, type Failure, TransferStateRepository } from './transfer-state.repository.js';
 
 /** Stored type of a file whose caller gave none: nothing a browser would show or run. */
 const UNKNOWN_TYPE = 'application/octet-stream';
@@ -56,11 +56,6 @@ interface Remains {
   isPossible: boolean;
 }
 
-interface StoredFile extends UploadedObject {
-  sha256: string | null;
-  isLengthVerified: boolean | null;
-}
-
 /** Carries one claimed row from its source to DONE or FAILED, or back to PENDING for another try. */
 @Injectable()
 export class TransferRunner {
@@ -99,13 +94,14 @@ export class TransferRunner {
   }
 
   /** Ends what the owner before left: a finished object is kept, parts are thrown away. */
-  private async takeUp(claim: Claim, job: TransferJob, left: Remains): Promise<StoredFile | null> {
+  private async takeUp(claim: Claim, job: TransferJob, left: Remains): Promise<DoneObject | null> {
     if (!left.isPossible) return null;
     const { uploadId } = claim;
     const place = placeOf(job);
     if (claim.completing && claim.size !== null) {
       const object = await this.outcome.takeUpComplete({ ...place, uploadId }, claim.id, Number(claim.size));
-      if (object !== undefined) return { ...object, sha256: claim.sha256, isLengthVerified: claim.lengthVerified };
+      if (object !== undefined)
+        return { ...object, sha256: claim.sha256, sha256Origin: 'SOURCE', isLengthVerified: claim.lengthVerified };
     }
     if (uploadId !== null && !(await this.cleaner.discardParts({ ...place, uploadId }))) {
       throw new StorageError(
@@ -122,7 +118,7 @@ export class TransferRunner {
     claim: Claim,
     job: TransferJob,
     { left, meter, signal }: { left: Remains; meter: ProgressMeter; signal: AbortSignal },
-  ): Promise<StoredFile> {
+  ): Promise<DoneObject> {
     signal.throwIfAborted();
     if (claim.isCancelled) throw new StorageError('TRANSFER_CANCELLED', 'the transfer was cancelled');
     let hash = createHash('sha256');
@@ -169,7 +165,7 @@ export class TransferRunner {
       },
     });
     this.tell(job, meter);
-    return { ...uploaded, sha256, isLengthVerified: source.isLengthVerified };
+    return { ...uploaded, sha256, sha256Origin: 'SOURCE', isLengthVerified: source.isLengthVerified };
   }
 
   /** A listener that throws is the caller's fault, and no reason to lose the file. */

@@ -82,7 +82,13 @@ describe('markFailed', () => {
 });
 
 describe('markDone', () => {
-  const object = { size: 5_000_000_000_000, etag: 'etag', sha256: 'sha256', isLengthVerified: true };
+  const object = {
+    size: 5_000_000_000_000,
+    etag: 'etag',
+    sha256: 'sha256',
+    sha256Origin: 'SOURCE' as const,
+    isLengthVerified: true,
+  };
 
   it('ends the entry of the upload that made the object, and of no other', async () => {
     const { claim } = await claimNew();

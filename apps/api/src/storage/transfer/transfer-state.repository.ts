@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { Injectable } from '@nestjs/common';
-import { Prisma, type StorageFile } from '../../generated/prisma/client.js';
+import { type ChecksumOrigin, Prisma, type StorageFile } from '../../generated/prisma/client.js';
 import { PrismaService } from '../../prisma/prisma.service.js';
 import type { FileKey } from '../storage-file.repository.js';
 import { TransferQueue } from './transfer-queue.js';
@@ -32,6 +32,15 @@ export interface Failure {
   readonly keepUpload: boolean;
 }
 
+/** What was proven of the object of a file that is DONE. */
+export interface DoneObject {
+  readonly size: number;
+  readonly etag: string | null;
+  readonly sha256: string | null;
+  readonly sha256Origin: ChecksumOrigin | null;
+  readonly isLengthVerified: boolean | null;
+}
+
 /** Columns of a request that is sent anew. */
 export type NewRequest = Pick<Prisma.StorageFileUpdateManyMutationInput, 'sourceSealed' | 'request' | 'createdBy'>;
 
@@ -41,9 +50,9 @@ interface ChangedRows {
 }
 
 /** The database's own clock, in the zone-less UTC that Prisma keeps dates in. */
-const NOW = Prisma.sql`(now() AT TIME ZONE 'UTC')`;
-const IS_UNLEASED = Prisma.sql`(lease_until IS NULL OR lease_until < now())`;
-const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", attempts, upload_id AS "uploadId", completing, size, sha256,
+export const NOW = Prisma.sql`(now() AT TIME ZONE 'UTC')`;
+export const IS_UNLEASED = Prisma.sql`(lease_until IS NULL OR lease_until < now())`;
+export const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", attempts, upload_id AS "uploadId", completing, size, sha256,
   length_verified AS "lengthVerified", retries, cancel_requested_at IS NOT NULL AS "isCancelled"`;
 /** Who tries, for people. */
 const WORKER = `${hostname()}:${process.pid}`.slice(0, 200);
@@ -180,10 +189,7 @@ export class TransferStateRepository {
   }
 
   /** Purge entries of the upload that made the object end with it: from here on an Abort could destroy the object. */
-  async markDone(
-    { id, leaseToken }: Claim,
-    object: { size: number; etag: string | null; sha256: string | null; isLengthVerified: boolean | null },
-  ): Promise<boolean> {
+  async markDone({ id, leaseToken }: Claim, object: DoneObject): Promise<boolean> {
     const [outcome] = await this.prisma.client.$queryRaw<ChangedRows[]>`
       WITH held AS (
         SELECT id, bucket, path, upload_id FROM core_storage_file
@@ -192,7 +198,7 @@ export class TransferStateRepository {
       ), done AS (
         UPDATE core_storage_file AS file
         SET transfer_status = 'DONE', size = ${BigInt(object.size)}, etag = ${object.etag}, sha256 = ${object.sha256},
-            length_verified = ${object.isLengthVerified}, bytes_transferred = ${BigInt(object.size)},
+            sha256_origin = ${object.sha256Origin}::"ChecksumOrigin", length_verified = ${object.isLengthVerified}, bytes_transferred = ${BigInt(object.size)},
             total_bytes = ${BigInt(object.size)}, transfer_error = NULL, error_code = NULL, lease_token = NULL,
             lease_until = NULL, upload_id = NULL, completing = false, ${FORGOTTEN_SOURCE}, source_sealed = NULL,
             retries = 0, next_attempt_at = NULL, cancel_requested_at = NULL, finished_at = ${NOW}, updated_at = ${NOW}
@@ -267,7 +273,7 @@ export class TransferStateRepository {
         )
         SELECT workspace_id AS "workspaceId" FROM waiting`;
       if (row === undefined) return false;
-      await this.queue.send(transaction, { fileId: claim.id, workspaceId: row.workspaceId, delayMs });
+      await this.queue.sendAgain(transaction, { fileId: claim.id, workspaceId: row.workspaceId, delayMs });
       return true;
     });
   }
@@ -290,7 +296,7 @@ export class TransferStateRepository {
         },
       });
       if (count === 0) return null;
-      await this.queue.send(transaction, { fileId: id, workspaceId, delayMs });
+      await this.queue.sendAgain(transaction, { fileId: id, workspaceId, delayMs });
       return await transaction.storageFile.findUnique({ where: { id } });
     });
   }
@@ -319,7 +325,7 @@ export class TransferStateRepository {
       SELECT id AS "fileId", workspace_id AS "workspaceId" FROM core_storage_file
       WHERE transfer_status = 'TRANSFERRING' AND lease_until < now() AND deleted_at IS NULL
       ORDER BY lease_until LIMIT ${RECOVERY_ROWS}`;
-    for (const orphan of orphans) await this.queue.send(this.prisma.client, orphan);
+    for (const orphan of orphans) await this.queue.sendAgain(this.prisma.client, orphan);
     return orphans.length;
   }
 

@@ -50,9 +50,7 @@ export class LeftOvers {
     } catch (error) {
       if (!isGone(error)) throw toStoreError(error, 'delete of', { bucket, key });
     }
-    if (!(await this.cleaner.isObjectGone({ bucket, key }))) {
-      throw new StorageError('FILE_BUSY', `the store still shows ${bucket}/${key} after its delete; is it locked?`);
-    }
+    await this.cleaner.assertObjectGone({ bucket, key });
   }
 
   /** Ids of the uploads under way at exactly this key, whoever began them. */

@@ -10,6 +10,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { S3Clients } from '../s3/s3-clients.js';
 import { isGone } from '../s3/s3-error.js';
 import { StoreRetry } from '../s3/store-retry.js';
+import { StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { isOwn, ObjectProof, ownerOf } from './object-proof.js';
 import type { ObjectPlace, OpenUpload } from './upload-attempt.js';
@@ -98,9 +99,14 @@ export class ObjectCleaner {
     });
   }
 
-  /** Asks again after a delete: an object under a lock or a retention rule is still there. */
-  async isObjectGone(place: ObjectPlace): Promise<boolean> {
-    return (await this.proof.findPatiently(place, 'proof of the delete of')) === undefined;
+  /**
+   * Asks again after a delete.
+   *
+   * @throws StorageError FILE_BUSY when the object is still there, as one under a lock or a retention rule is
+   */
+  async assertObjectGone({ bucket, key }: ObjectPlace): Promise<void> {
+    if ((await this.proof.findPatiently({ bucket, key }, 'proof of the delete of')) === undefined) return;
+    throw new StorageError('FILE_BUSY', `the store still shows ${bucket}/${key} after its delete; is it locked?`);
   }
 
   /**

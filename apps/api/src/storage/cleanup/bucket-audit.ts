@@ -1,0 +1,186 @@
+import { Injectable } from '@nestjs/common';
+import { StorageError } from '../storage.errors.js';
+import { BucketReader, type ListedObject, type ListedUpload } from '../upload/bucket-reader.js';
+import { isOwn, ObjectProof, ownerOf } from '../upload/object-proof.js';
+import { BucketWalk, type WalkedKey, type WalkOptions } from './bucket-walk.js';
+import type { InvariantTally, Violation } from './invariant-tally.js';
+import { InventoryRepository, type InventoryRow } from './inventory.repository.js';
+
+/** Keys that are looked at side by side: each takes up to three requests. */
+const KEYS_AT_ONCE = 16;
+
+/** Tokens of transfers: the file's id, a dot and the number of the try. */
+const TRANSFER_TOKEN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.\d+$/;
+
+export interface BucketAuditOptions extends WalkOptions {
+  /** Reads every object that has a SHA-256 in its row. */
+  withHash?: boolean;
+}
+
+/** One bucket while it is held against its rows. */
+interface Audited extends BucketAuditOptions {
+  tally: InventoryTally;
+}
+
+type InventoryTally = Pick<InvariantTally, 'check' | 'breach' | 'foreignObjects'>;
+
+/**
+ * Holds a bucket against its rows. Both may change meanwhile: what looks wrong is looked at again, and counts only when
+ * the row has stayed the same around the look at the store.
+ */
+@Injectable()
+export class BucketAudit {
+  constructor(
+    private readonly walk: BucketWalk,
+    private readonly inventory: InventoryRepository,
+    private readonly reader: BucketReader,
+    private readonly proof: ObjectProof,
+  ) {}
+
+  /** Memory: a page of the store's list, one of rows, and KEYS_AT_ONCE objects on their way. */
+  async run(tally: InventoryTally, options: BucketAuditOptions): Promise<void> {
+    const audited = { ...options, tally };
+    let lastPath: string | undefined;
+    let group: Promise<void>[] = [];
+    for await (const walked of this.walk.keys(options)) {
+      if (walked.row !== undefined) {
+        tally.check('path');
+        if (walked.row.path === lastPath) tally.breach(of(walked.row, 'path', 'another row has the same path'));
+        lastPath = walked.row.path;
+      }
+      group.push(this.examine(walked, audited));
+      if (group.length < KEYS_AT_ONCE) continue;
+      await Promise.all(group);
+      group = [];
+    }
+    await Promise.all(group);
+    for await (const upload of this.reader.listUploads(options)) await this.examineUpload(upload, audited);
+  }
+
+  private async examine({ row, object }: WalkedKey, audited: Audited): Promise<void> {
+    if (row !== undefined) {
+      this.examineOwner(row, audited);
+      if (row.transferStatus === 'DONE') return await this.examineDone(row, audited);
+      if (object !== undefined) await this.examineUnfinished(row, audited);
+      else if (row.transferStatus === 'FAILED') audited.tally.check('failed');
+    } else if (object !== undefined) {
+      await this.examineUnowned(object, audited);
+    }
+  }
+
+  private examineOwner(row: InventoryRow, { tally }: Audited): void {
+    tally.check('owner');
+    if (row.isLeaseBroken) tally.breach(of(row, 'owner', 'half of a lease, or one of a DONE row'));
+    if (row.transferStatus !== 'PENDING' && row.transferStatus !== 'TRANSFERRING') return;
+    tally.check('waiting');
+    if (row.isStuck) tally.breach(of(row, 'waiting', `${row.transferStatus}, and nobody comes for it`));
+  }
+
+  private async examineDone(row: InventoryRow, audited: Audited): Promise<void> {
+    audited.tally.check('done');
+    const what = await this.findFaultOfObject(row, audited);
+    if (what !== undefined) await this.breachIfSame(row, 'done', what, audited);
+  }
+
+  /** What is wrong with the object of a DONE row. */
+  private async findFaultOfObject(
+    row: InventoryRow,
+    { bucket, withHash, signal }: Audited,
+  ): Promise<string | undefined> {
+    const place = { bucket, key: row.path };
+    const size = Number(row.size);
+    const found = await this.proof.findPatiently(place, 'look at');
+    if (found === undefined) return 'no object';
+    if (found.size !== size) return `the object has ${found.size} bytes, the row says ${row.size}`;
+    if (row.attempts > 0 && !isOwn(found, row.id)) return 'the object carries the token of another';
+    if (withHash !== true || row.sha256 === null) {
+      return (await this.proof.isReadable(place, size)) ? undefined : 'the object cannot be read';
+    }
+    try {
+      const sha256 = await this.reader.sha256(place, signal);
+      return sha256 === row.sha256 ? undefined : `the object has SHA-256 ${sha256}, the row says ${row.sha256}`;
+    } catch (error) {
+      if (error instanceof StorageError && error.code === 'OBJECT_NOT_FOUND') return 'the object cannot be read';
+      throw error;
+    }
+  }
+
+  /** A key with an object whose row is not DONE. */
+  private async examineUnfinished(row: InventoryRow, audited: Audited): Promise<void> {
+    const { bucket, tally } = audited;
+    const isFailed = row.transferStatus === 'FAILED';
+    tally.check(isFailed ? 'failed' : 'orphan');
+    const found = await this.proof.findPatiently({ bucket, key: row.path }, 'look at');
+    if (found?.token === undefined || !TRANSFER_TOKEN.test(found.token)) return;
+    if (isOwn(found, row.id)) {
+      if (isFailed && !row.isNoted && !row.isLeased)
+        await this.breachIfSame(row, 'failed', 'an object is left', audited);
+    } else if (!(await this.inventory.isObjectNoted({ bucket, key: row.path, fileId: ownerOf(found.token) }))) {
+      await this.breachIfSame(row, 'orphan', 'an object of another file has the path', audited);
+    }
+  }
+
+  private async examineUnowned({ key }: ListedObject, { bucket, graceMs, tally }: Audited): Promise<void> {
+    tally.check('orphan');
+    const token = (await this.proof.findPatiently({ bucket, key }, 'look at'))?.token;
+    if (token === undefined || !TRANSFER_TOKEN.test(token)) {
+      if (token !== undefined || (await this.exists(bucket, key))) tally.foreignObjects += 1;
+      return;
+    }
+    const fileId = ownerOf(token);
+    if ((await this.inventory.findRowAt({ bucket, path: key }, graceMs)) !== null) return;
+    if (await this.inventory.isObjectNoted({ bucket, key, fileId })) return;
+    if (!(await this.exists(bucket, key))) return;
+    if (await this.inventory.wasRemoved(fileId)) {
+      tally.breach({ rule: 'deleted', fileId, key, what: 'the file was deleted for good, and its object is there' });
+    } else {
+      tally.breach({ rule: 'orphan', fileId, key, what: 'an object without row and purge entry' });
+    }
+  }
+
+  private async examineUpload(upload: ListedUpload, audited: Audited): Promise<void> {
+    const { bucket, key, uploadId, begunAt } = upload;
+    const { graceMs, tally, signal } = audited;
+    tally.check('orphan');
+    if (await this.inventory.isUploadNoted(upload)) return;
+    const row = await this.inventory.findRowAt({ bucket, path: key }, graceMs);
+    if (row?.isLeased === true) return;
+    const isFailed = row?.transferStatus === 'FAILED';
+    if (row?.uploadId === uploadId && !isFailed) return; // Its next owner goes on with it, or aborts it.
+    if (!isFailed && begunAt !== null && begunAt.getTime() > Date.now() - graceMs) return;
+    for await (const { uploadId: stillThere } of this.reader.listUploads({ bucket, key, signal })) {
+      if (stillThere !== uploadId) continue;
+      if (row !== null && isFailed)
+        return await this.breachIfSame(row, 'failed', 'parts of an upload are left', audited);
+      const beside =
+        row === null ? 'without row and purge entry' : `beside a ${row.transferStatus} row that does not know it`;
+      tally.breach({ rule: 'orphan', key, ...(row !== null ? { fileId: row.id } : {}), what: `an upload ${beside}` });
+      return;
+    }
+  }
+
+  /** Counts it unless the row went on meanwhile: then what was seen belonged to another moment. */
+  private async breachIfSame(
+    row: InventoryRow,
+    rule: Violation['rule'],
+    what: string,
+    audited: Audited,
+  ): Promise<void> {
+    const now = await this.inventory.findRow(row.id, audited.graceMs);
+    const isSame =
+      now?.path === row.path &&
+      now.transferStatus === row.transferStatus &&
+      now.attempts === row.attempts &&
+      now.isNoted === row.isNoted &&
+      now.isLeased === row.isLeased;
+    if (isSame) audited.tally.breach(of(row, rule, what));
+  }
+
+  private async exists(bucket: string, key: string): Promise<boolean> {
+    return (await this.proof.findPatiently({ bucket, key }, 'look at')) !== undefined;
+  }
+}
+
+function of({ id, path }: InventoryRow, rule: Violation['rule'], what: string): Violation {
+  return { rule, fileId: id, key: path, what };
+}

@@ -1,0 +1,46 @@
+import { Injectable } from '@nestjs/common';
+import { Prisma } from '../../generated/prisma/client.js';
+import { PrismaService } from '../../prisma/prisma.service.js';
+import { type Claim, IS_UNLEASED, LEASE_COLUMNS, NOW } from '../transfer/transfer-state.repository.js';
+
+/** A deleted file whose time is up, and the right to remove it. */
+export interface ExpiredFile extends Claim {
+  bucket: string;
+  path: string;
+  deletedAt: Date;
+}
+
+export type ExpiredPosition = Pick<ExpiredFile, 'deletedAt' | 'id'>;
+
+/** Takes soft-deleted files out of their time of grace. */
+@Injectable()
+export class RetentionRepository {
+  constructor(private readonly prisma: PrismaService) {}
+
+  /**
+   * Claims the file that has been deleted for longest, past `after`, for removal; null when the time of none is up that
+   * is to be had. Statement and state are those of TransferStateRepository.claimForRemoval: from here on it is not DONE.
+   */
+  async takeExpired(options: {
+    retentionDays: number;
+    leaseMs: number;
+    after: ExpiredPosition | null;
+  }): Promise<ExpiredFile | null> {
+    const { retentionDays, leaseMs, after } = options;
+    const isPast = after
+      ? Prisma.sql`AND (deleted_at, id) > (${after.deletedAt}::timestamp, ${after.id}::uuid)`
+      : Prisma.empty;
+    const rows = await this.prisma.client.$queryRaw<ExpiredFile[]>`
+      UPDATE core_storage_file
+      SET transfer_status = 'FAILED', transfer_error = 'FILE_DELETED: the removal of this file has begun',
+          error_code = 'FILE_DELETED', lease_token = gen_random_uuid(),
+          lease_until = now() + ${leaseMs} * interval '1 millisecond', updated_at = ${NOW}
+      WHERE id = (
+        SELECT id FROM core_storage_file
+        WHERE deleted_at < ${NOW} - ${retentionDays} * interval '1 day' AND ${IS_UNLEASED} ${isPast}
+        ORDER BY deleted_at, id LIMIT 1
+        FOR UPDATE SKIP LOCKED)
+      RETURNING ${LEASE_COLUMNS}, bucket, path, deleted_at AS "deletedAt"`;
+    return rows[0] ?? null;
+  }
+}

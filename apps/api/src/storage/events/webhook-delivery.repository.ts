@@ -1,0 +1,166 @@
+import { Injectable } from '@nestjs/common';
+import type { WebhookDelivery } from '../../generated/prisma/client.js';
+import { afterPosition, formatCursor, parseCursor } from '../../prisma/page-cursor.js';
+import { PrismaService } from '../../prisma/prisma.service.js';
+import { StorageError } from '../storage.errors.js';
+
+export type { WebhookDelivery };
+
+/** A delivery that this process sends until its lease ends. `attempts` counts the takes: an older one is void. */
+export interface HeldDelivery {
+  readonly id: string;
+  readonly attempts: number;
+  readonly subscriptionId: string;
+  readonly eventId: string;
+  readonly eventType: string;
+  readonly payload: unknown;
+  readonly occurredAt: Date;
+  readonly urlSealed: Uint8Array;
+  readonly secretSealed: Uint8Array;
+  /** Null: nobody rotated it, or that is long ago. */
+  readonly previousSecretSealed: Uint8Array | null;
+}
+
+export interface TakeDeliveries {
+  leaseMs: number;
+  limit: number;
+  /** Of one subscription, so that a slow receiver delays its own alone. */
+  limitPerSubscription: number;
+  /** How many of a subscription this process sends already, by its id. */
+  underWay: ReadonlyMap<string, number>;
+}
+
+export interface FailedDelivery {
+  /** Null: there was no answer. */
+  responseStatus: number | null;
+  lastError: string;
+  /** How long the receiver asks to be left alone. */
+  retryAfterMs: number;
+}
+
+export interface DeliveryPage {
+  deliveries: WebhookDelivery[];
+  /** Absent on the last page. */
+  nextCursor?: string;
+}
+
+/** Deliveries that fail for longer are FAILED. */
+const GIVE_UP_AFTER_HOURS = 24;
+
+/** Deliveries of events to subscriptions. EventOutboxRepository inserts them, with the take of their event. */
+@Injectable()
+export class WebhookDeliveryRepository {
+  constructor(private readonly prisma: PrismaService) {}
+
+  /** Takes deliveries that are due; others see them due again after `leaseMs`. */
+  async take({ leaseMs, limit, limitPerSubscription, underWay }: TakeDeliveries): Promise<HeldDelivery[]> {
+    return await this.prisma.client.$queryRaw<HeldDelivery[]>`
+      WITH due AS (
+        SELECT id, row_number() OVER (PARTITION BY subscription_id ORDER BY next_attempt_at) AS turn
+        FROM core_webhook_delivery
+        WHERE status = 'PENDING' AND next_attempt_at <= now()
+      )
+      UPDATE core_webhook_delivery AS delivery
+      SET attempts = attempts + 1, next_attempt_at = now() + ${leaseMs} * interval '1 millisecond'
+      FROM core_webhook_subscription AS subscription
+      WHERE subscription.id = delivery.subscription_id
+        AND delivery.id = ANY (ARRAY(
+          SELECT candidate.id FROM core_webhook_delivery AS candidate
+            JOIN due ON due.id = candidate.id
+            JOIN core_webhook_subscription AS owner ON owner.id = candidate.subscription_id
+            LEFT JOIN unnest(${[...underWay.keys()]}::uuid[], ${[...underWay.values()]}::int[])
+              AS under_way (subscription_id, count) ON under_way.subscription_id = owner.id
+          WHERE due.turn + coalesce(under_way.count, 0) <= ${limitPerSubscription} AND owner.is_active
+            AND candidate.status = 'PENDING' AND candidate.next_attempt_at <= now()
+          ORDER BY candidate.next_attempt_at LIMIT ${limit}
+          FOR UPDATE OF candidate SKIP LOCKED))
+      RETURNING delivery.id, attempts, subscription_id AS "subscriptionId", event_id AS "eventId",
+        event_type AS "eventType", payload, occurred_at AS "occurredAt", url_sealed AS "urlSealed",
+        secret_sealed AS "secretSealed",
+        CASE WHEN previous_secret_until > now() THEN previous_secret_sealed END AS "previousSecretSealed"`;
+  }
+
+  /** It arrived, whoever holds it by now. */
+  async markDelivered({ id }: HeldDelivery, responseStatus: number): Promise<void> {
+    await this.prisma.client.$executeRaw`
+      UPDATE core_webhook_delivery
+      SET status = 'DELIVERED', finished_at = now(), response_status = ${responseStatus}, last_error = NULL
+      WHERE id = ${id}::uuid AND status = 'PENDING'`;
+  }
+
+  /**
+   * Puts a failed delivery off for about as long as it has been failing, between 5 seconds and an hour, with jitter, or
+   * for as long as the receiver asks; after a day it is FAILED.
+   */
+  async postpone({ id, attempts }: HeldDelivery, failure: FailedDelivery): Promise<'PENDING' | 'FAILED' | 'lost'> {
+    const { responseStatus, lastError, retryAfterMs } = failure;
+    const rows = await this.prisma.client.$queryRaw<{ status: 'PENDING' | 'FAILED' }[]>`
+      UPDATE core_webhook_delivery AS delivery
+      SET response_status = ${responseStatus}, last_error = ${lastError},
+        failing_since = coalesce(failing_since, now()),
+        status = CASE WHEN is_over THEN 'FAILED' ELSE 'PENDING' END::"WebhookDeliveryStatus",
+        finished_at = CASE WHEN is_over THEN now() END,
+        next_attempt_at = now() + greatest(
+          least(interval '24 hours', ${retryAfterMs} * interval '1 millisecond'),
+          (0.5 + random()) * least(interval '1 hour',
+            greatest(interval '5 seconds', now() - coalesce(failing_since, now()))))
+      FROM (
+        SELECT coalesce(failing_since <= now() - ${GIVE_UP_AFTER_HOURS} * interval '1 hour', false) AS is_over
+        FROM core_webhook_delivery WHERE id = ${id}::uuid
+      ) AS verdict
+      WHERE id = ${id}::uuid AND attempts = ${attempts} AND status = 'PENDING'
+      RETURNING status`;
+    return rows[0]?.status ?? 'lost';
+  }
+
+  /** Lets go of it: it is due at once. */
+  async release({ id, attempts }: HeldDelivery): Promise<void> {
+    await this.prisma.client.$executeRaw`
+      UPDATE core_webhook_delivery SET next_attempt_at = now()
+      WHERE id = ${id}::uuid AND attempts = ${attempts} AND status = 'PENDING'`;
+  }
+
+  /**
+   * One page of a subscription's deliveries, newest first.
+   *
+   * @throws StorageError INVALID_CURSOR
+   */
+  async list(
+    subscriptionId: string,
+    { cursor, limit }: { cursor?: string | undefined; limit: number },
+  ): Promise<DeliveryPage> {
+    const after = cursor === undefined ? undefined : parseCursor(cursor);
+    if (cursor !== undefined && after === undefined) {
+      throw new StorageError('INVALID_CURSOR', 'cursor is not one that a list gave; start without it');
+    }
+    const deliveries = await this.prisma.client.webhookDelivery.findMany({
+      where: { subscriptionId, ...(after !== undefined ? afterPosition(after) : {}) },
+      orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
+      take: limit + 1,
+    });
+    const last = deliveries.length > limit ? deliveries[limit - 1] : undefined;
+    return { deliveries: deliveries.slice(0, limit), ...(last ? { nextCursor: formatCursor(last) } : {}) };
+  }
+
+  async find({ subscriptionId, id }: { subscriptionId: string; id: string }): Promise<WebhookDelivery | null> {
+    return await this.prisma.client.webhookDelivery.findFirst({ where: { subscriptionId, id } });
+  }
+
+  /** Makes these deliveries due at once, as if they had never failed; resolves to how many there are. */
+  async replay(deliveries: { id: string } | { eventId: string }): Promise<number> {
+    const { count } = await this.prisma.client.webhookDelivery.updateMany({
+      where: deliveries,
+      data: { status: 'PENDING', nextAttemptAt: new Date(0), failingSince: null, finishedAt: null },
+    });
+    return count;
+  }
+
+  /** Removes at most `limit` deliveries that ended `days` ago or earlier, and resolves to how many it removed. */
+  async removeFinished(days: number, limit: number): Promise<number> {
+    return await this.prisma.client.$executeRaw`
+      DELETE FROM core_webhook_delivery WHERE id = ANY (ARRAY(
+        SELECT id FROM core_webhook_delivery WHERE finished_at <= now() - ${days} * interval '1 day'
+        ORDER BY finished_at LIMIT ${limit}
+        FOR UPDATE SKIP LOCKED))`;
+  }
+}
