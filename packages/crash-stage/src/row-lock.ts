@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 
 const POLL_MS = 15;
-const WAIT_LIMIT_MS = 20_000;
+const WAIT_LIMIT_MS = 40_000;
 
 /**
  * Rows that a test holds, so that a statement of the product stands still just before it changes them: an instant that
@@ -60,9 +60,16 @@ export class RowLock {
     await this.release();
   }
 
+  /** Those too that wait behind another one that waits: of a row's waiters PostgreSQL names the first alone as blocked by its holder. */
   private async waiting(): Promise<{ pid: number; query: string }[]> {
-    const sql = `SELECT pid, query FROM pg_stat_activity
-      WHERE wait_event_type = 'Lock' AND $1 = ANY(pg_blocking_pids(pid))`;
+    const sql = `
+      WITH RECURSIVE blocked AS (
+        SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND $1 = ANY(pg_blocking_pids(pid))
+        UNION
+        SELECT activity.pid FROM pg_stat_activity AS activity JOIN blocked ON blocked.pid = ANY(pg_blocking_pids(activity.pid))
+        WHERE activity.wait_event_type = 'Lock'
+      )
+      SELECT pid, query FROM pg_stat_activity JOIN blocked USING (pid)`;
     return (await this.watcher.query<{ pid: number; query: string }>(sql, [this.holderPid])).rows;
   }
 }

@@ -26,6 +26,7 @@ const VARIABLES = {
   AUTH_JWT_SECRET: TEST_JWT_SECRET,
   DATA_ENCRYPTION_KEY: TEST_ENCRYPTION_KEY,
   API_PORT: '0',
+  NO_COLOR: '1',
   S3_STORE: 'local-s3',
   S3_PART_SIZE_BYTES: String(PART_SIZE_BYTES),
   S3_QUEUE_SIZE: String(QUEUE_SIZE),
@@ -54,7 +55,7 @@ export class CrashProduct {
   static async start(stage: CrashStage, variables: Readonly<Record<string, string>> = {}): Promise<CrashProduct> {
     const direct = stage.directVariables;
     const client = await startTestStorage(
-      { ...VARIABLES, ...variables, TRANSFER_WORKER: 'false', PURGE_INTERVAL_SECONDS: '86400', LOG_LEVEL: 'silent' },
+      { ...VARIABLES, ...variables, TRANSFER_WORKER: 'none', PURGE_INTERVAL_SECONDS: '86400', LOG_LEVEL: 'silent' },
       openTestDatabase(stage.databaseUrl),
       {
         variables: {
@@ -121,12 +122,13 @@ export class CrashProduct {
   }
 
   private startWorker(): ProductProcess {
-    return this.stage.startProcess([API], { ...this.variables, BLOCK_MS: String(BLOCK_MS) }, [
-      '--import',
-      `data:text/javascript,${encodeURIComponent(BLOCKER)}`,
-    ]);
+    return this.stage.startProcess(
+      [CLI, 'worker'],
+      { ...this.variables, DATA_DIR: this.stage.folder, BLOCK_MS: String(BLOCK_MS) },
+      ['--import', `data:text/javascript,${encodeURIComponent(BLOCKER)}`],
+    );
   }
 }
 
 /** What `storage worker` prints when it looks for work. */
-const WORKER_READY = /listening on/;
+const WORKER_READY = /^.*Worker.* on /;

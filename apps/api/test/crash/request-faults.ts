@@ -27,7 +27,7 @@ export const REQUEST_FAULTS: readonly CrashFault[] = [
     again: 'nothing',
     why: 'row and job are committed together, or not at all',
     async play(play) {
-      const { api, url } = await play.product.startApi({ TRANSFER_WORKER: 'false' });
+      const { api, url } = await play.product.startApi({ TRANSFER_WORKER: 'none' });
       const lock = await play.stage.lock('SELECT FROM core_workspace WHERE id = $1 FOR UPDATE', [play.workspaceId]);
       const asked = request(play, url).catch((error: Error) => error);
       await lock.blocks(/./);
@@ -43,7 +43,7 @@ export const REQUEST_FAULTS: readonly CrashFault[] = [
     again: 'nothing',
     why: 'the job is in the database: a worker takes it',
     async play(play) {
-      const { api, url } = await play.product.startApi({ TRANSFER_WORKER: 'false' });
+      const { api, url } = await play.product.startApi({ TRANSFER_WORKER: 'none' });
       expect((await request(play, url)).status).toBe(202);
       await api.kill();
       await play.find();
