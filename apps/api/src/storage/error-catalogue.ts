@@ -112,6 +112,11 @@ const CATALOGUE = {
     isRetryable: false,
     advice: 'choose another path, or delete the other file for good first',
   },
+  IDEMPOTENCY_KEY_REUSED: {
+    cause: 'the idempotency key belongs to another request of this workspace',
+    isRetryable: false,
+    advice: 'send each new request with a key of its own',
+  },
   OBJECT_EXISTS: {
     cause: 'the bucket holds an object at this path that is not of this file, and it was left alone',
     isRetryable: false,
@@ -202,6 +207,11 @@ const CATALOGUE = {
     advice:
       'open the link where nobody is logged in; send one that needs no session, or mend expected.type or mimeType',
   },
+  SOURCE_LOST: {
+    cause: 'nothing says any more where the bytes come from: a stream ended with its process, or its key is gone',
+    isRetryable: false,
+    advice: 'send the same request again with its source; if the key was changed, add it to DATA_ENCRYPTION_OLD_KEYS',
+  },
 
   // The store did not take or show the object.
   OBJECT_NOT_FOUND: {
@@ -254,17 +264,6 @@ const CATALOGUE = {
     cause: 'the store has no call for lifecycle rules in its S3 API',
     isRetryable: false,
     advice: 'do without: what failed clean-ups leave is removed all the same; infra/s3/README.md says more',
-  },
-
-  SOURCE_LOST: {
-    cause: 'nothing says any more where the bytes come from: a stream ended with its process, or its key is gone',
-    isRetryable: false,
-    advice: 'send the same request again with its source; if the key was changed, add it to DATA_ENCRYPTION_OLD_KEYS',
-  },
-  IDEMPOTENCY_KEY_REUSED: {
-    cause: 'the idempotency key belongs to another request of this workspace',
-    isRetryable: false,
-    advice: 'send each new request with a key of its own',
   },
 
   // The transfer was ended from outside.

@@ -18,7 +18,7 @@ export interface Rule {
 const LAYERS: readonly (readonly string[])[] = [
   ['main.ts', 'cli/'],
   ['create-app.ts'],
-  ['app.module.ts'],
+  ['app.module.ts', 'worker.module.ts'],
   ['files/', 'health/', 'recordings/', 'webhooks/'],
   ['auth/'],
   ['http/'],

@@ -318,10 +318,13 @@ describe('the row of the file', () => {
     let claimed: unknown;
     disturb = (request, response) => {
       if (!isAbort(request) || claimed !== undefined) return false;
-      void state.claim(fileId, 3_000).then((claim) => {
-        claimed = claim;
-        passOn(request, response);
-      });
+      void state
+        .reopen({ id: fileId, workspaceId }, { delayMs: 0 })
+        .then(() => state.claim(fileId, 3_000))
+        .then((claim) => {
+          claimed = claim;
+          passOn(request, response);
+        });
       return true;
     };
     await runDue();

@@ -8,7 +8,7 @@ import { SourceOpener } from './source-opener.js';
 import { HandOver, TransferRunner, type TransferWork } from './transfer-runner.js';
 import { TransferSlots } from './transfer-slots.js';
 import { TransferStateRepository } from './transfer-state.repository.js';
-import { PatienceEnd, type Waiting } from './waiting.js';
+import type { Waiting } from './waiting.js';
 
 /** How often a transfer that another process runs is looked at, in ms. */
 const FOLLOW_POLL_MS = 500;
@@ -137,7 +137,7 @@ export class RunningTransfers implements OnModuleDestroy {
     try {
       await waiting.for(settled);
     } catch (error) {
-      if (error instanceof PatienceEnd || !isTakenElsewhere(error)) throw error;
+      if (!isTakenElsewhere(error)) throw error;
     } finally {
       if (onProgress !== undefined) listeners?.delete(onProgress);
     }

@@ -11,20 +11,16 @@ export interface WaitOptions {
   waitMs?: number;
 }
 
-/** The caller waits no longer. */
-export class PatienceEnd extends StorageError {
-  constructor(fileId: string) {
-    super('TRANSFER_GOES_ON', `file ${fileId} is still being transferred; read its status later`);
-  }
-}
-
 /** A caller's patience with one transfer. `end` it when nobody waits any more. */
 export class Waiting {
   readonly onProgress: ((progress: TransferProgress) => void) | undefined;
   private readonly ended = Promise.withResolvers<never>();
   private readonly timer: NodeJS.Timeout | undefined;
   private readonly signal: AbortSignal | undefined;
-  private readonly stop = () => this.ended.reject(new PatienceEnd(this.fileId));
+  private readonly stop = () => {
+    const message = `file ${this.fileId} is still being transferred; read its status later`;
+    this.ended.reject(new StorageError('TRANSFER_GOES_ON', message));
+  };
 
   constructor(
     private readonly fileId: string,
@@ -38,7 +34,7 @@ export class Waiting {
     if (waitMs !== undefined) this.timer = setTimeout(this.stop, waitMs);
   }
 
-  /** @throws PatienceEnd */
+  /** @throws StorageError TRANSFER_GOES_ON */
   async for<Result>(result: Promise<Result>): Promise<Result> {
     return await Promise.race([this.ended.promise, result]);
   }
