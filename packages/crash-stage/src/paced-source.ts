@@ -25,6 +25,8 @@ export class PacedFile {
   bytesPerSecond = Number.POSITIVE_INFINITY;
   /** False: the whole file is the answer to every range. */
   isHonouringRanges = true;
+  /** Requests are answered 404. */
+  isGone = false;
   private limit = Number.POSITIVE_INFINITY;
   private isSilent = false;
   private paidUntilMs = 0;
@@ -90,6 +92,10 @@ export class PacedFile {
     this.tell();
     try {
       while (this.isSilent && !gone.signal.aborted) await this.changed(gone.signal);
+      if (this.isGone) {
+        response.writeHead(404).end();
+        return;
+      }
       response.writeHead(status, {
         'content-type': 'video/mp4',
         'content-length': end - start,

@@ -17,6 +17,8 @@ const WORKERS = 2;
 const JWT_SECRET = 'only-for-kill-runs-and-long-enough-to-be-one';
 /** A source that is as fast as a good connection: transfers last long enough to be hit. */
 const SOURCE_BYTES_PER_SECOND = 24 * MiB;
+const CALM_SIZES_BYTES = [12 * MiB, 12 * MiB, 300_000];
+const CALM_LIMIT_MS = 120_000;
 const RETRY_MS = 100;
 const REQUEST_LIMIT_MS = 60_000;
 
@@ -52,6 +54,7 @@ export class KillStage {
     try {
       stage.workspaceId = await stage.crash.createWorkspace();
       await stage.mend();
+      stage.calmMs = await stage.measureCalm();
     } catch (error) {
       await stage.close();
       throw error;
@@ -79,6 +82,17 @@ export class KillStage {
     }
     await Promise.all(fresh.map((worker) => worker.printed(/^.*Worker.* on /)));
     [, this.apiUrl] = await this.api.printed(/listening on (http:\/\/[\w.:]+)/);
+  }
+
+  /** What transfers take on this machine now while nobody dies, in ms. */
+  async measureCalm() {
+    const begin = performance.now();
+    const files = CALM_SIZES_BYTES.map((sizeBytes) => this.newFile(sizeBytes));
+    for (const file of files) await this.request(file);
+    const sql = "SELECT FROM core_storage_file WHERE path = ANY($1) AND transfer_status = 'DONE'";
+    const parameters = [files.map(({ path }) => path)];
+    await this.crash.until({ sql, parameters, limitMs: CALM_LIMIT_MS }, (rows) => rows.length === files.length);
+    return performance.now() - begin;
   }
 
   newFile(sizeBytes) {

@@ -3,8 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LEASE_MS } from './kill-stage.js';
 import { livePhases } from './phases.js';
 
-/** After the restart, beyond the lease, in which a row has its end. */
+/** After the restart, beyond the lease, in which a row has its end; on a machine that is busy with other things, longer. */
 const RECOVERY_MS = 15_000;
+/** What undisturbed transfers take on a machine that has nothing else to do, with ease. */
+const USUAL_CALM_MS = 3_000;
 /** In which a row has it whose Complete may have been received. */
 const COMPLETING_MS = 60_000;
 const POLL_MS = 50;
@@ -63,13 +65,14 @@ async function inTime(work, { number, phase, victim }) {
 
 /** Kills what the round says, when it says so. */
 async function hit(stage, round, { target, paths, request }) {
-  const { phase, victim, afterMs } = round;
+  const { phase, victim } = round;
   if (phase === 'row') return await hitRow(stage, { target, paths, request });
   if (phase === 'commit') return await hitCommit(stage, round, { target, paths, request });
   if (phase === 'purge') return await hitPurge(stage, round, { target, paths, request });
   request(target);
   if (phase === undefined) {
-    await sleep(afterMs);
+    // The API has its part in the first moment alone.
+    await sleep(victim === 'api' ? round.afterMs / 10 : round.afterMs);
     const owner = victim === 'worker' ? await busiestOf(stage, paths) : undefined;
     return await killAndCount(stage, { victim, owner, paths });
   }
@@ -155,13 +158,22 @@ async function holdCall(stage, { phase, victim, side }, { path }) {
 /** @param aimed a row whose phase is known better than it can be seen */
 async function killAndCount(stage, { victim, owner, paths, aimed }) {
   const live = await livePhases(stage, paths);
+  const unknown = victim === 'api' ? await pathsWithoutRow(stage, paths) : [];
   const isHit = ({ phase, ownerPid }) => {
     if (victim === 'worker') return ownerPid === owner.pid;
     return victim !== 'api' || phase === 'row';
   };
   await stage.kill(victim, owner);
-  const others = live.filter((row) => row.path !== aimed?.path && isHit(row));
+  const others = [...live, ...unknown.map((path) => ({ path, phase: 'row' }))].filter(
+    (row) => row.path !== aimed?.path && isHit(row),
+  );
   return [...(aimed === undefined ? [] : [aimed]), ...others].map((row) => ({ ...row, victim }));
+}
+
+/** Requests that the API has not answered. */
+async function pathsWithoutRow(stage, paths) {
+  const rows = await stage.crash.query('SELECT path FROM core_storage_file WHERE path = ANY($1)', [paths]);
+  return paths.filter((path) => !rows.some((row) => row.path === path));
 }
 
 /** The worker that has most of the rows. */
@@ -184,7 +196,8 @@ async function ownerOf(stage, path) {
 /** Every row DONE or FAILED, each in its time. */
 async function awaitEnds(stage, checks, { round, paths, hits, restartedAt }) {
   const expected = paths.filter((path) => !stage.files.get(path).isRemoved);
-  const waiting = new Map(expected.map((path) => [path, limitOf(path, hits)]));
+  const slowness = Math.max(1, stage.calmMs / USUAL_CALM_MS);
+  const waiting = new Map(expected.map((path) => [path, limitOf(path, hits) * slowness]));
   const recoveries = [];
   while (waiting.size > 0) {
     const rows = await stage.crash.query(

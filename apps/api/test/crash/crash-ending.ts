@@ -1,12 +1,19 @@
 import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { expect } from '@jest/globals';
+import { verifyInvariants } from '../support/verify-invariants.js';
 import type { CrashFault, DownloadedAgain } from './crash-fault.js';
-import { type CrashPlay, IN_FLIGHT_BYTES } from './crash-play.js';
+import { type CrashPlay, IN_FLIGHT_BYTES, RECOVERY_MS } from './crash-play.js';
 
-const LEAST_LIMIT_MS = 15_000;
+const REMOVAL_MS = 30_000;
 
 /** Holds the end of the transfer against its row of the table. */
 export async function expectEnding(play: CrashPlay, fault: CrashFault): Promise<void> {
+  await expectEnd(play, fault);
+  await play.quiet();
+  await verifyInvariants(play.product.client);
+}
+
+async function expectEnd(play: CrashPlay, fault: CrashFault): Promise<void> {
   const { ending } = fault;
   if (ending === 'no row') await expectNoRow(play);
   else if (ending === 'deleted') await expectDeleted(play);
@@ -25,6 +32,7 @@ async function expectDone(play: CrashPlay, { again }: CrashFault): Promise<void>
     sha256,
   });
   expect(await play.object()).toMatchObject({ sizeBytes: play.file.sizeBytes, sha256 });
+  expect(await play.takenUpAfterMs()).toBeLessThanOrEqual(play.product.leaseMs + RECOVERY_MS);
   expect(play.bytesAgain).toBeLessThanOrEqual(limitOf(play, again));
   await expectNoParts(play);
 }
@@ -54,7 +62,7 @@ async function expectDeleted(play: CrashPlay): Promise<void> {
     {
       sql: 'SELECT FROM core_storage_file WHERE id = $1',
       parameters: [play.id],
-      limitMs: play.product.leaseMs + LEAST_LIMIT_MS,
+      limitMs: REMOVAL_MS,
     },
     (rows) => rows.length === 0,
   );

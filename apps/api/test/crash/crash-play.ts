@@ -5,9 +5,15 @@ import type { S3Call, S3Operation } from '@s3-transfer/s3-faults';
 import { type CrashProduct, PART_SIZE_BYTES, QUEUE_SIZE } from './crash-product.js';
 import { readObject, type StoredObject } from './stored-object.js';
 
-/** After a restart, or the end of a lease, a row must have its end within this time. */
-const RECOVERY_MS = 15_000;
+/** After the end of a lease, within which the next owner is there. */
+export const RECOVERY_MS = 15_000;
+/** For the transfer itself, on a machine that has much else to do. */
+const END_LIMIT_MS = 120_000;
+/** Long enough to stop a process in between. */
+const SLOW_ANSWER_MS = 2_000;
 const POLL_MS = 50;
+/** In which the system has closed the connections of a process that was killed. */
+const CLOSING_MS = 500;
 /** Four parts and a half. */
 const FILE_BYTES = 4.5 * PART_SIZE_BYTES;
 /** What a killed owner may have read and not stored: the parts in flight, and the one that is being filled. */
@@ -32,8 +38,9 @@ export interface TransferRow {
 /** One transfer under a fault: how it is brought to an instant, who works on it, and how it ended. */
 export class CrashPlay {
   id = '';
-  path: string;
-  file: PacedFile;
+  readonly path: string;
+  readonly file: PacedFile;
+  private letGoAtMs = 0;
 
   constructor(
     readonly product: CrashProduct,
@@ -69,22 +76,21 @@ export class CrashPlay {
     await this.stored(Math.floor(position / PART_SIZE_BYTES));
   }
 
-  /** When the owner knows of so many parts that the store has them. */
+  /** When the store has so many parts, and their sender its answers. */
   async stored(parts: number): Promise<void> {
-    await this.stage.until<{ parts: number }>(
-      {
-        sql: 'SELECT count(*)::int AS parts FROM core_storage_part WHERE file_id = $1',
-        parameters: [this.id],
-      },
-      ([counted]) => (counted?.parts ?? 0) >= parts,
-    );
+    for (let partNumber = 1; partNumber <= parts; partNumber += 1) {
+      await this.stage.proxy.waitForCall(
+        (call) =>
+          this.isOwn(call, 'UploadPart') && call.partNumber === partNumber && call.status === 200 && call.isOver,
+      );
+    }
   }
 
   /** Before the store sees the call, or when it has done it and its answer is held back. */
   async standStill(
     operation: S3Operation,
     side: 'before' | 'after',
-    { partNumber, act = () => this.begin() }: { partNumber?: number; act?: () => Promise<void> } = {},
+    { partNumber, act = () => this.begin() }: { partNumber?: number; act?: () => Promise<unknown> } = {},
   ): Promise<S3Call> {
     const fault = side === 'before' ? 'black-hole-before-forward' : 'black-hole-after-forward';
     const { proxy } = this.stage;
@@ -93,6 +99,17 @@ export class CrashPlay {
     return await proxy.waitForCall(
       (call) =>
         this.isOwn(call, operation) && call.fault === fault && (side === 'before' || call.storeStatus !== undefined),
+    );
+  }
+
+  /** The store has done the call, and its answer takes long enough for its sender to be stopped before. */
+  async slowAnswer(operation: S3Operation, partNumber?: number): Promise<void> {
+    const { proxy } = this.stage;
+    const place = { key: this.path, ...(partNumber !== undefined ? { partNumber } : {}) };
+    proxy.inject({ fault: 'slow-answer', operation, ...place, parameters: { ms: SLOW_ANSWER_MS } });
+    await this.begin();
+    await proxy.waitForCall(
+      (call) => this.isOwn(call, operation) && call.fault === 'slow-answer' && call.storeStatus !== undefined,
     );
   }
 
@@ -112,9 +129,7 @@ export class CrashPlay {
 
   /** The object is made and proven, and the statement that says DONE stands still before it changes the row. */
   async standStillBeforeDone(): Promise<RowLock> {
-    this.stage.proxy.inject({ fault: 'slow-answer', operation: 'HeadObject', key: this.path });
-    await this.begin();
-    await this.stage.proxy.waitForCall((call) => this.isOwn(call, 'HeadObject'));
+    await this.slowAnswer('HeadObject');
     const lock = await this.lockRow();
     await lock.blocks(DONE);
     return lock;
@@ -133,6 +148,7 @@ export class CrashPlay {
 
   /** Nothing that held the transfer up does so any more. */
   letGo(): void {
+    this.letGoAtMs = Date.now();
     this.stage.proxy.clear();
     this.file.release();
   }
@@ -140,6 +156,15 @@ export class CrashPlay {
   async killOwner(): Promise<void> {
     await this.product.kill(await this.owner());
     this.letGo();
+  }
+
+  /** Nothing says which worker it is: the call ends with its own. */
+  async killSenderOf(call: S3Call): Promise<void> {
+    for (const worker of this.product.living()) {
+      await this.product.kill(worker);
+      const isOver = this.stage.proxy.waitForCall((other) => other === call && other.isOver).then(() => true);
+      if (await Promise.race([isOver, sleep(CLOSING_MS).then(() => false)])) return;
+    }
   }
 
   async stopOwner(): Promise<ProductProcess> {
@@ -191,6 +216,14 @@ export class CrashPlay {
     await transfers.deleteFile(file, isHard);
   }
 
+  /** When a try has failed, and another is to follow. */
+  async retried(): Promise<void> {
+    await this.stage.until<{ retries: number }>(
+      { sql: 'SELECT retries FROM core_storage_file WHERE id = $1', parameters: [this.id], limitMs: END_LIMIT_MS },
+      ([row]) => (row?.retries ?? 0) > 0,
+    );
+  }
+
   /** Of a request that somebody else made. */
   async find(): Promise<void> {
     const [row] = await this.stage.until<{ id: string }>(
@@ -221,18 +254,24 @@ export class CrashPlay {
     return rows[0];
   }
 
-  /** Within the lease and 15 s. */
+  /** DONE or FAILED, by an owner who came in time. */
   async ended(): Promise<TransferRow> {
     const [row] = await this.stage.until<TransferRow>(
-      {
-        sql: 'SELECT * FROM core_storage_file WHERE id = $1',
-        parameters: [this.id],
-        limitMs: this.product.leaseMs + RECOVERY_MS,
-      },
+      { sql: 'SELECT * FROM core_storage_file WHERE id = $1', parameters: [this.id], limitMs: END_LIMIT_MS },
       (rows) => rows[0] === undefined || ['DONE', 'FAILED'].includes(rows[0].transfer_status),
     );
     if (row === undefined) throw new Error('the row is gone');
     return row;
+  }
+
+  /** From the end of the fault to the claim of the next owner; 0 where the one before went on. */
+  async takenUpAfterMs(): Promise<number> {
+    const [row] = await this.stage.query<{ tookMs: number | null }>(
+      `SELECT (extract(epoch FROM min(started_at)) * 1000 - $2)::float8 AS "tookMs" FROM core_storage_attempt
+       WHERE file_id = $1 AND started_at > to_timestamp($2::float8 / 1000)`,
+      [this.id, this.letGoAtMs],
+    );
+    return row?.tookMs ?? 0;
   }
 
   async eventually(holds: () => Promise<boolean>, otherwise: string): Promise<void> {

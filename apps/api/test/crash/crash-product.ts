@@ -101,6 +101,10 @@ export class CrashProduct {
     return worker;
   }
 
+  living(): ProductProcess[] {
+    return this.workers.filter(({ hasEnded }) => !hasEnded);
+  }
+
   async endWorkers(): Promise<void> {
     await Promise.all(this.workers.map((worker) => worker.kill()));
   }
@@ -116,7 +120,7 @@ export class CrashProduct {
   }
 
   private replaceDead(): void {
-    const living = this.workers.filter(({ hasEnded }) => !hasEnded);
+    const living = this.living();
     const fresh = Array.from({ length: WORKERS - living.length }, () => this.startWorker());
     this.workers.splice(0, this.workers.length, ...living, ...fresh);
   }

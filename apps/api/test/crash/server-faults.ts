@@ -141,14 +141,12 @@ export const SERVER_FAULTS: readonly CrashFault[] = [
   }),
   {
     fault: DATABASE_KILLED,
-    instant: 'Complete is on its way to the store',
+    instant: 'Complete was carried out, and its answer not read',
     ending: 'DONE',
     again: 'nothing',
     why: 'the object is proven before the row says DONE',
     async play(play) {
-      play.stage.proxy.inject({ fault: 'slow-answer', operation: 'CompleteMultipartUpload', key: play.path });
-      await play.begin();
-      await play.stage.proxy.waitForCall((call) => play.isOwn(call, 'CompleteMultipartUpload'));
+      await play.slowAnswer('CompleteMultipartUpload');
       await play.stage.killPostgres();
       await play.stage.restartPostgres();
     },

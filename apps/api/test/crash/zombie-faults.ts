@@ -36,13 +36,13 @@ export const ZOMBIE_FAULTS: readonly CrashFault[] = [
   },
   {
     fault: STOPPED,
-    instant: 'a part is on its way to the store',
+    instant: 'the store has a part, and its answer was not read',
     ending: 'DONE',
     again: 'in flight',
     why: HARMLESS,
     async play(play) {
       play.file.holdAt(3 * PART_SIZE_BYTES);
-      await play.standStill('UploadPart', 'before', { partNumber: 2 });
+      await play.slowAnswer('UploadPart', 2);
       await wakeAfterEnd(play, await play.stopOwner());
     },
   },
@@ -66,7 +66,7 @@ export const ZOMBIE_FAULTS: readonly CrashFault[] = [
     again: 'nothing',
     why: HARMLESS,
     async play(play) {
-      await play.standStill('CompleteMultipartUpload', 'after');
+      await play.slowAnswer('CompleteMultipartUpload');
       await wakeAfterEnd(play, await play.stopOwner());
     },
   },
