@@ -14,7 +14,6 @@ import { toLoggerOptions } from './http/logger-options.js';
 import { SchemaValidationPipe } from './http/schema-validation.pipe.js';
 import { StorageErrorFilter } from './http/storage-error.filter.js';
 import { RecordingsModule } from './recordings/recordings.module.js';
-import { EventsModule } from './storage/events/events.module.js';
 import { StorageModule } from './storage/storage.module.js';
 import { WebhooksModule } from './webhooks/webhooks.module.js';
 
@@ -28,9 +27,7 @@ import { WebhooksModule } from './webhooks/webhooks.module.js';
     AuthModule,
     HealthModule,
     // Conditionally import StorageModule only when S3 is configured, and with it the features that need it
-    ...(process.env.S3_ENDPOINT
-      ? [StorageModule, EventsModule, RecordingsModule, FilesModule, WebhooksModule]
-      : [StorageOffModule]),
+    ...(process.env.S3_ENDPOINT ? [StorageModule, RecordingsModule, FilesModule, WebhooksModule] : [StorageOffModule]),
   ],
   providers: [
     HttpDrain,

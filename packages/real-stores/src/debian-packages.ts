@@ -54,7 +54,8 @@ async function readVersions(names: readonly string[]): Promise<Map<string, strin
   const { stdout } = await run('dpkg-query', ['--show', `--showformat=${format}\n`, ...names]).catch(
     (error: unknown) => {
       const { stdout, code } = error as { stdout?: string; code?: unknown };
-      if (code === 'ENOENT') throw new Error('Swift and Ceph come from Debian packages, and this system has no dpkg.');
+      if (code === 'ENOENT')
+        throw new Error('Swift, Ceph and spin come from Debian packages, and this system has no dpkg.');
       return { stdout: stdout ?? '' };
     },
   );

@@ -103,6 +103,32 @@ Without DATABASE_URL an embedded PostgreSQL is used, without S3_ENDPOINT an embe
       await examineStore(contextOf(), options);
     });
 
+  program
+    .command('reconcile')
+    .description(
+      'find where bucket and rows differ; changes nothing without --repair; exit code 1 when something is left',
+    )
+    .option('--repair', 'remove what a transfer of this product left, and nothing else')
+    .option('--grace-hours <hours>', 'age that an object or upload must have before it is missed', '24')
+    .option('--after <key>', 'go on from this key, which an earlier run printed')
+    .option('--hash', 'read every object and compare its SHA-256')
+    .option('--bucket <bucket>', 'another bucket than S3_BUCKET')
+    .option('--json', 'one JSON object a line, the last one with the totals')
+    .action(async (options) => {
+      const { reconcile } = await import('./reconcile.command.js');
+      await reconcile(contextOf(), options);
+    });
+
+  program
+    .command('audit')
+    .description('hold database and bucket against the rules that always hold; exit code 1 when one is broken')
+    .option('--hash', 'read every object and compare its SHA-256')
+    .option('--json', 'as one JSON object')
+    .action(async (options) => {
+      const { audit } = await import('./audit.command.js');
+      await audit(contextOf(), options);
+    });
+
   const cors = program.command('cors').description('CORS rules of the bucket, from infra/s3/cors-<env>.json');
   const environmentOption = () => new Option('--env <env>', 'whose rules').choices(CORS_ENVIRONMENTS);
   cors

@@ -158,12 +158,14 @@ function toStatus(code: StorageErrorCode): number {
     case 'SOURCE_REDIRECT':
     case 'SOURCE_TRUNCATED':
     case 'SOURCE_CHANGED':
+    case 'SOURCE_NOT_RESUMABLE':
     case 'SOURCE_LENGTH_UNPROVEN':
     case 'SOURCE_PROTOCOL':
     case 'BUCKET_NOT_FOUND':
     case 'STORE_ACCESS_DENIED':
     case 'UPLOAD_FAILED':
     case 'UPLOAD_OUTCOME_UNKNOWN':
+    case 'STORED_BYTES_CHANGED':
     case 'CORS_UNSUPPORTED':
     case 'LIFECYCLE_UNSUPPORTED':
       return 502;

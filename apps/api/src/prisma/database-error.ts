@@ -27,7 +27,9 @@ export function toDatabaseError(error: unknown): unknown {
       UNREACHABLE_DRIVER_KINDS.has(String(kind)) ||
       UNREACHABLE_MESSAGE.test(String(message));
     if (isUnreachable) return new DatabaseUnavailableError({ cause: error });
-    cause = (cause as { cause?: unknown }).cause;
+    // Of a raw query the driver's error stands in `meta`, and nowhere else.
+    const { meta, cause: next } = cause as { meta?: { driverAdapterError?: unknown }; cause?: unknown };
+    cause = meta?.driverAdapterError ?? next;
   }
   return error;
 }

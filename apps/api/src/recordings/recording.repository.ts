@@ -55,16 +55,14 @@ export class RecordingRepository {
    * @throws StorageError WORKSPACE_NOT_FOUND
    */
   async create(recording: NewRecording): Promise<Recording> {
-    const { client } = this.prisma;
     const id = randomUUID();
     const { workspaceId } = recording;
     const event = { type: 'recording.ready', workspaceId, subjectId: id, payload: { recordingId: id } };
     try {
-      const [created] = await client.$transaction([
-        client.recording.create({ data: { id, ...recording } }),
-        client.outboxEvent.create({ data: event, select: { id: true } }),
-      ]);
-      return created;
+      return await this.prisma.transaction(async (transaction) => {
+        await transaction.outboxEvent.create({ data: event });
+        return await transaction.recording.create({ data: { id, ...recording } });
+      });
     } catch (error) {
       if (error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2003') {
         throw new StorageError('WORKSPACE_NOT_FOUND', 'there is no such workspace', { cause: error });

@@ -73,6 +73,14 @@ async function until(id: string, isThere: (file: StorageFile) => boolean): Promi
   }
 }
 
+async function countParts({ id }: StorageFile): Promise<number> {
+  const [row] = await storage.database.query<{ count: number }>(
+    'SELECT count(*)::int AS count FROM core_storage_part WHERE file_id = $1',
+    [id],
+  );
+  return row?.count ?? 0;
+}
+
 async function eventsOf({ id }: StorageFile) {
   return await storage.database.query<Record<string, unknown>>(
     'SELECT type, workspace_id, payload FROM core_outbox_event WHERE subject_id = $1 ORDER BY created_at',
@@ -231,10 +239,54 @@ describe('cancelTransfer', () => {
 describe('another process', () => {
   const startOther = () =>
     startTestStorage(
-      { TRANSFER_WORKER: 'all', TRANSFER_POLL_MS: '100', S3_BUCKET: storage.bucket },
+      { TRANSFER_WORKER: 'all', TRANSFER_POLL_MS: '100', SOURCE_MAX_CONNECTIONS: '1', S3_BUCKET: storage.bucket },
       { ...storage.database, drop: async () => {} },
       { ...storage.store, stop: async () => {} },
     );
+
+  it('goes on from the last stored part, reads no byte before it again, and reads back what it did not hash', async () => {
+    const other = await startOther();
+    await storage.get(TransferWorker).onModuleDestroy();
+    const whole = randomBytes(32 * 1024 * 1024);
+    let isHeld = true;
+    answer = ({ headers }, response) => {
+      const [, from = 0, last = whole.length - 1] = (/^bytes=(\d+)-(\d+)?/.exec(headers.range ?? '') ?? []).map(Number);
+      const end = Number.isNaN(last) ? whole.length : last + 1;
+      const common = { etag: '"version-1"', 'accept-ranges': 'bytes', 'content-length': end - from };
+      const range = { 'content-range': `bytes ${from}-${end - 1}/${whole.length}` };
+      response.writeHead(
+        headers.range === undefined ? 200 : 206,
+        headers.range === undefined ? common : { ...common, ...range },
+      );
+      if (isHeld) response.write(whole.subarray(from, Math.min(end, 22_000_000)));
+      else response.end(whole.subarray(from, end));
+    };
+    const file = await other.transfers.enqueue({ ...newRequest(), maxBytes: whole.length });
+    while ((await countParts(file)) < 4) await sleep(20);
+    isHeld = false;
+    await other.get(RunningTransfers).onModuleDestroy();
+    expect(await storage.files.findById(file)).toMatchObject({
+      transferStatus: 'PENDING',
+      uploadId: expect.any(String),
+    });
+    await other.stop();
+    const askedBefore = asked.length;
+
+    const next = await startOther();
+    expect(await untilEnded(file)).toMatchObject({
+      transferStatus: 'DONE',
+      sha256: createHash('sha256').update(whole).digest('hex'),
+      sha256Origin: 'STORED',
+    });
+    const from = Number(/^bytes=(\d+)-/.exec(asked[askedBefore]?.headers.range ?? '')?.[1]);
+    expect(from).toBe(4 * 5 * 1024 * 1024);
+    expect((await storage.files.listAttempts(file))[0]).toMatchObject({
+      outcome: 'DONE',
+      resumedFromBytes: BigInt(from),
+    });
+    expect(await countParts(file)).toBe(0);
+    await next.stop();
+  }, 60_000);
 
   it('goes on with what a process that stops lets go of', async () => {
     const other = await startOther();

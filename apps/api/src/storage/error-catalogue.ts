@@ -175,6 +175,11 @@ const CATALOGUE = {
     isRetryable: true,
     advice: 'try again when the source has stopped writing to it',
   },
+  SOURCE_NOT_RESUMABLE: {
+    cause: 'the source does not give the rest of a file whose beginning is stored, or not of the same version',
+    isRetryable: true,
+    advice: 'nothing: the next try begins anew',
+  },
   SOURCE_LENGTH_UNPROVEN: {
     cause: 'the source gives neither a length nor chunks, so that nobody can tell a whole file from half of one',
     isRetryable: false,
@@ -253,6 +258,11 @@ const CATALOGUE = {
     cause: 'the store never said whether it put the object together',
     isRetryable: true,
     advice: 'send the same request again: it finds out, and keeps the object if it is whole',
+  },
+  STORED_BYTES_CHANGED: {
+    cause: 'a stored part is not what was sent, or the object changed while it was read back',
+    isRetryable: true,
+    advice: 'nothing: the next try begins anew; where it happens often, examine the disks of the store',
   },
   CORS_UNSUPPORTED: {
     cause: 'the store has no call for CORS rules in its S3 API',

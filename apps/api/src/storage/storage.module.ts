@@ -4,11 +4,13 @@ import { PrismaModule } from '../prisma/prisma.module.js';
 import { BucketAudit } from './cleanup/bucket-audit.js';
 import { BucketWalk } from './cleanup/bucket-walk.js';
 import { FileRemoval } from './cleanup/file-removal.js';
+import { FindingRepair } from './cleanup/finding-repair.js';
 import { InvariantAudit } from './cleanup/invariants.js';
 import { InventoryRepository } from './cleanup/inventory.repository.js';
 import { LeftOverRemoval } from './cleanup/left-over-removal.js';
 import { PurgeRepository } from './cleanup/purge.repository.js';
 import { PurgeWorker } from './cleanup/purge-worker.js';
+import { Reconciliation } from './cleanup/reconciliation.js';
 import { RecordRepository } from './cleanup/record.repository.js';
 import { RetentionRepository } from './cleanup/retention.repository.js';
 import { RetentionSweep } from './cleanup/retention-sweep.js';
@@ -20,13 +22,16 @@ import { StoreCapabilities } from './s3/store-capabilities.js';
 import { StoreDoctor } from './s3/store-doctor.js';
 import { StoreRetry } from './s3/store-retry.js';
 import { S3Service } from './s3.service.js';
+import { HostLookupModule } from './source/host-lookup.module.js';
 import { SourceReader } from './source/source-reader.js';
 import { storageOptionsProvider } from './storage.options.js';
 import { StorageFileRepository } from './storage-file.repository.js';
+import { ReadBack } from './transfer/read-back.js';
 import { RetryPolicy } from './transfer/retry-policy.js';
 import { RunningTransfers } from './transfer/running-transfers.js';
 import { SourceOpener } from './transfer/source-opener.js';
 import { SourceVault } from './transfer/source-vault.js';
+import { TakeUp } from './transfer/take-up.js';
 import { TransferIntake } from './transfer/transfer-intake.js';
 import { TransferQueue } from './transfer/transfer-queue.js';
 import { TransferRunner } from './transfer/transfer-runner.js';
@@ -40,6 +45,7 @@ import { ObjectProof } from './upload/object-proof.js';
 import { ObjectUploader } from './upload/object-uploader.js';
 import { PartBufferPool } from './upload/part-buffer-pool.js';
 import { PartSender } from './upload/part-sender.js';
+import { StoredObjectReader } from './upload/stored-object-reader.js';
 import { StreamUploader } from './upload/stream-uploader.js';
 import { UploadOutcome } from './upload/upload-outcome.js';
 
@@ -51,7 +57,7 @@ import { UploadOutcome } from './upload/upload-outcome.js';
  * StorageFileRepository rows of StorageFile, always within one workspace
  */
 @Module({
-  imports: [EnvironmentModule, PrismaModule],
+  imports: [EnvironmentModule, PrismaModule, HostLookupModule],
   providers: [
     storageOptionsProvider,
     S3Clients,
@@ -67,6 +73,7 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     PartSender,
     UploadOutcome,
     ObjectUploader,
+    StoredObjectReader,
     LeftOvers,
     StreamUploader,
     SourceReader,
@@ -74,6 +81,8 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     TransferQueue,
     TransferRunner,
     RetryPolicy,
+    TakeUp,
+    ReadBack,
     RunningTransfers,
     TransferWorker,
     SourceVault,
@@ -89,6 +98,8 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     InventoryRepository,
     BucketWalk,
     BucketAudit,
+    Reconciliation,
+    FindingRepair,
     RecordRepository,
     InvariantAudit,
     S3Service,

@@ -1,6 +1,8 @@
 import { Module } from '@nestjs/common';
+import { EventsModule } from '../storage/events/events.module.js';
 import { WebhookSubscriptionsModule } from '../storage/events/webhook-subscriptions.module.js';
 import { WebhooksController } from './webhooks.controller.js';
 
-@Module({ imports: [WebhookSubscriptionsModule], controllers: [WebhooksController] })
+/** The routes; what they subscribe to is sent by EventsModule. */
+@Module({ imports: [EventsModule, WebhookSubscriptionsModule], controllers: [WebhooksController] })
 export class WebhooksModule {}

@@ -37,6 +37,8 @@ export interface SourceFile {
   readonly givenTexts: readonly GivenText[];
   /** Parameters, properties and variables with the class that they are said to be, or that they are asked for by. */
   readonly typedNames: readonly TypedName[];
+  /** Of its classes, as `LeaseKeeper.renew`. */
+  readonly methods: readonly string[];
   /** Types by which Nest chooses what it injects: of constructor parameters without a decorator, in decorated classes. */
   readonly injectedTypes: readonly string[];
 }
@@ -56,6 +58,7 @@ export function parseSourceFile(path: string, text: string): SourceFile {
     methodCalls: nodes.flatMap((node) => toMethodCall(node) ?? []),
     givenTexts: nodes.flatMap(toGivenTexts),
     typedNames: nodes.flatMap(toTypedNames),
+    methods: nodes.filter(({ type }) => type === 'ClassDeclaration').flatMap(toMethods),
     injectedTypes: nodes.filter(isDecoratedClass).flatMap(injectedTypesOf),
   };
 }
@@ -163,6 +166,11 @@ function toTypedNames(node: Node): TypedName[] {
 function typeNameOf(node: Node): string {
   const annotation = (node.typeAnnotation as { typeAnnotation?: Node } | null)?.typeAnnotation;
   return annotation?.type === 'TsTypeReference' ? nameOf(annotation.typeName) : '';
+}
+
+function toMethods({ identifier, body }: Node): string[] {
+  const methods = (body as Node[]).filter(({ type }) => type === 'ClassMethod');
+  return methods.map(({ key }) => `${nameOf(identifier)}.${nameOf(key)}`);
 }
 
 function isDecoratedClass(node: Node): boolean {

@@ -11,6 +11,8 @@ export interface StoreWay {
   disturb: (request: IncomingMessage, response: ServerResponse) => boolean;
   /** Told of each answer before it is passed on; true: it is cut off instead. */
   swallow: (request: IncomingMessage) => boolean;
+  /** Waited for before an answer is passed on. */
+  delay: (request: IncomingMessage) => Promise<void> | undefined;
   /** Changes a chunk of a body on its way to the store. */
   damage: (request: IncomingMessage, chunk: Buffer) => Buffer;
   reset(): void;
@@ -24,7 +26,8 @@ export async function openStoreWay(store: () => string): Promise<StoreWay> {
     way.seen.push(kindOf(request));
     if (way.disturb(request, response)) return;
     const { method = 'GET', url = '/', headers } = request;
-    const onward = forward(new URL(url, store()), { method, headers, path: url }, (answer) => {
+    const onward = forward(new URL(url, store()), { method, headers, path: url }, async (answer) => {
+      await way.delay(request);
       if (way.swallow(request)) return void response.destroy();
       answer.pipe(response.writeHead(answer.statusCode ?? 502, answer.headers));
     });
@@ -36,6 +39,7 @@ export async function openStoreWay(store: () => string): Promise<StoreWay> {
   const calm = () => ({
     disturb: () => false,
     swallow: () => false,
+    delay: () => undefined,
     damage: (_request: IncomingMessage, chunk: Buffer) => chunk,
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');

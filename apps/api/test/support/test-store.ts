@@ -18,6 +18,8 @@ export interface TestStore {
     'S3_ENDPOINT' | 'S3_REGION' | 'S3_BUCKET' | 'S3_ACCESS_KEY_ID' | 'S3_SECRET_ACCESS_KEY' | 'DATA_ENCRYPTION_KEY',
     string
   >;
+  /** Where the server of this file keeps its data (packages/local-s3/README.md); null where the store is another. */
+  readonly dataDir: string | null;
   /** A client with the store's own keys, to look at the bucket from outside. */
   createClient(): S3Client;
   /** Ends the server with SIGKILL and starts it again on the same data and port. */
@@ -46,6 +48,7 @@ async function startOwnServer(): Promise<TestStore> {
   const { endpoint, port } = server;
   return {
     ...nameStore({ endpoint, region: 'us-east-1', bucket: 'test-bucket', ...credentials }),
+    dataDir,
     kill: () => server.kill(),
     async restart() {
       server = await spawnLocalS3({ dataDir, port, ...credentials });
@@ -69,7 +72,13 @@ function useForeignStore(endpoint: string): TestStore {
   const refuse = async () => {
     throw new Error('Only a server of the test itself can be killed: run this file without TEST_S3_ENDPOINT.');
   };
-  return { ...store, kill: refuse, restart: refuse, stop: () => removeBucket(store.createClient(), bucket) };
+  return {
+    ...store,
+    dataDir: null,
+    kill: refuse,
+    restart: refuse,
+    stop: () => removeBucket(store.createClient(), bucket),
+  };
 }
 
 interface StoreAddress {

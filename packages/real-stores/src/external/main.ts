@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { checkContract } from './check-contract.js';
+import { checkModel } from './check-model.js';
 import { checkTransfers } from './check-transfers.js';
 import { type Advice, formatCompatibilityPage, type MeasuredStore, readOutcomes } from './compatibility-page.js';
 import { type JudgedStore, STORE_NAMES, type StoreName, startStore } from './judged-store.js';
@@ -10,8 +11,8 @@ import { addTallies, summarise, type Tally } from './tally.js';
 const USAGE = `pnpm test:external [--only swift|ceph|local-s3 ...] [--no-transfers] [--write]
 
 Starts OpenStack Swift and Ceph from Debian packages, which it installs when they are missing (root), and runs the S3 contract and
-the module's transfer tests on them and on local-s3.
---only          a server, as often as needed; the page is then neither compared nor written
+the module's transfer tests on them and on local-s3. Then spin walks the model in docs/model.
+--only          a server, as often as needed; the page is then neither compared nor written, and no model walked
 --no-transfers  the contract alone
 --write         writes docs/compatibility.md; without it the run fails where that page tells other outcomes
 Exit code: 0 as expected, 1 something else, 2 wrong use or a server that did not start.`;
@@ -50,10 +51,11 @@ async function main(): Promise<number> {
   const stopping = new AbortController();
   let current: JudgedStore | undefined;
   let transfers: Promise<Tally> | undefined;
+  let model: Promise<Tally> | undefined;
   for (const [name, number] of Object.entries(SIGNALS)) {
     process.once(name, async () => {
       stopping.abort();
-      await Promise.allSettled([transfers, current?.stop()]);
+      await Promise.allSettled([transfers, model, current?.stop()]);
       process.exit(128 + number); // Takes a server along that is still starting.
     });
   }
@@ -74,7 +76,11 @@ async function main(): Promise<number> {
       await current.stop();
     }
   }
-  if (names.length === STORE_NAMES.length) tallies.push(await checkPage(measured, values.write));
+  if (names.length === STORE_NAMES.length) {
+    tallies.push(await checkPage(measured, values.write));
+    model = timed('model', () => checkModel(print, stopping.signal));
+    tallies.push(await model);
+  }
 
   const total = addTallies(tallies);
   print(summarise(total));

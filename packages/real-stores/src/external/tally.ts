@@ -14,3 +14,9 @@ export function summarise({ passed, failed }: Tally): string {
   const parts = [...(failed > 0 ? [`${failed} failed`] : []), `${passed} passed`, `${passed + failed} total`];
   return `Tests: ${parts.join(', ')}`;
 }
+
+/** What such a summary says; of any other line nothing. */
+export function readTally(line: string): Tally {
+  const read = (what: string) => Number(new RegExp(`^Tests: .*?(\\d+) ${what}`).exec(line)?.[1] ?? 0);
+  return { passed: read('passed'), failed: read('failed') };
+}

@@ -1,16 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { StorageError } from '../storage.errors.js';
 import { BucketReader, type ListedObject, type ListedUpload } from '../upload/bucket-reader.js';
-import { isOwn, ObjectProof, ownerOf } from '../upload/object-proof.js';
+import { isOwn, isTransferToken, ObjectProof, ownerOf } from '../upload/object-proof.js';
 import { BucketWalk, type WalkedKey, type WalkOptions } from './bucket-walk.js';
 import type { InvariantTally, Violation } from './invariant-tally.js';
 import { InventoryRepository, type InventoryRow } from './inventory.repository.js';
 
 /** Keys that are looked at side by side: each takes up to three requests. */
 const KEYS_AT_ONCE = 16;
-
-/** Tokens of transfers: the file's id, a dot and the number of the try. */
-const TRANSFER_TOKEN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.\d+$/;
 
 export interface BucketAuditOptions extends WalkOptions {
   /** Reads every object that has a SHA-256 in its row. */
@@ -88,13 +85,15 @@ export class BucketAudit {
     { bucket, withHash, signal }: Audited,
   ): Promise<string | undefined> {
     const place = { bucket, key: row.path };
-    const size = Number(row.size);
     const found = await this.proof.findPatiently(place, 'look at');
     if (found === undefined) return 'no object';
-    if (found.size !== size) return `the object has ${found.size} bytes, the row says ${row.size}`;
-    if (row.attempts > 0 && !isOwn(found, row.id)) return 'the object carries the token of another';
+    const isMade = row.attempts > 0; // By a transfer: other rows may say no size, and their objects carry no token.
+    const isSized = isMade || row.size !== null;
+    if (isSized && BigInt(found.size) !== row.size)
+      return `the object has ${found.size} bytes, the row says ${row.size}`;
+    if (isMade && !isOwn(found, row.id)) return 'the object carries the token of another';
     if (withHash !== true || row.sha256 === null) {
-      return (await this.proof.isReadable(place, size)) ? undefined : 'the object cannot be read';
+      return (await this.proof.isReadable(place, found.size)) ? undefined : 'the object cannot be read';
     }
     try {
       const sha256 = await this.reader.sha256(place, signal);
@@ -111,7 +110,7 @@ export class BucketAudit {
     const isFailed = row.transferStatus === 'FAILED';
     tally.check(isFailed ? 'failed' : 'orphan');
     const found = await this.proof.findPatiently({ bucket, key: row.path }, 'look at');
-    if (found?.token === undefined || !TRANSFER_TOKEN.test(found.token)) return;
+    if (found === undefined || !isTransferToken(found.token)) return;
     if (isOwn(found, row.id)) {
       if (isFailed && !row.isNoted && !row.isLeased)
         await this.breachIfSame(row, 'failed', 'an object is left', audited);
@@ -122,12 +121,13 @@ export class BucketAudit {
 
   private async examineUnowned({ key }: ListedObject, { bucket, graceMs, tally }: Audited): Promise<void> {
     tally.check('orphan');
-    const token = (await this.proof.findPatiently({ bucket, key }, 'look at'))?.token;
-    if (token === undefined || !TRANSFER_TOKEN.test(token)) {
-      if (token !== undefined || (await this.exists(bucket, key))) tally.foreignObjects += 1;
+    const found = await this.proof.findPatiently({ bucket, key }, 'look at');
+    if (found === undefined) return;
+    if (!isTransferToken(found.token)) {
+      tally.foreignObjects += 1;
       return;
     }
-    const fileId = ownerOf(token);
+    const fileId = ownerOf(found.token);
     if ((await this.inventory.findRowAt({ bucket, path: key }, graceMs)) !== null) return;
     if (await this.inventory.isObjectNoted({ bucket, key, fileId })) return;
     if (!(await this.exists(bucket, key))) return;
@@ -166,14 +166,7 @@ export class BucketAudit {
     what: string,
     audited: Audited,
   ): Promise<void> {
-    const now = await this.inventory.findRow(row.id, audited.graceMs);
-    const isSame =
-      now?.path === row.path &&
-      now.transferStatus === row.transferStatus &&
-      now.attempts === row.attempts &&
-      now.isNoted === row.isNoted &&
-      now.isLeased === row.isLeased;
-    if (isSame) audited.tally.breach(of(row, rule, what));
+    if (await this.inventory.hasStayed(row, audited.graceMs)) audited.tally.breach(of(row, rule, what));
   }
 
   private async exists(bucket: string, key: string): Promise<boolean> {

@@ -57,6 +57,18 @@ export class InventoryRepository {
     return rows[0] ?? null;
   }
 
+  /** Whether the row has not moved on since it was read: else what was seen of its object belongs to another moment. */
+  async hasStayed(row: InventoryRow, graceMs: number): Promise<boolean> {
+    const now = await this.findRow(row.id, graceMs);
+    return (
+      now?.path === row.path &&
+      now.transferStatus === row.transferStatus &&
+      now.attempts === row.attempts &&
+      now.isNoted === row.isNoted &&
+      now.isLeased === row.isLeased
+    );
+  }
+
   /** Who has the path now. */
   async findRowAt(place: { bucket: string; path: string }, graceMs: number): Promise<InventoryRow | null> {
     const { bucket, path } = place;
@@ -71,6 +83,16 @@ export class InventoryRepository {
       take: 1,
     });
     return count > 0;
+  }
+
+  /** The file at the key that the upload is known to be of, by its row or its parts; null when neither names it. */
+  async findOwnerOfUpload(upload: { bucket: string; key: string; uploadId: string }): Promise<string | null> {
+    const { bucket, key, uploadId } = upload;
+    const [owner] = await this.prisma.client.$queryRaw<{ id: string }[]>`
+      SELECT id FROM core_storage_file AS file
+      WHERE bucket = ${bucket} AND path = ${key} AND (upload_id = ${uploadId} OR EXISTS (
+        SELECT FROM core_storage_part AS part WHERE part.file_id = file.id AND part.upload_id = ${uploadId}))`;
+    return owner?.id ?? null;
   }
 
   /** Whether a purge entry tells of objects of this file at the path. */

@@ -329,6 +329,7 @@ describe('the row of the file', () => {
     };
     await runDue();
     expect(claimed).toBeNull();
+    await storage.database.query("UPDATE core_storage_file SET transfer_status = 'PENDING' WHERE id = $1", [fileId]);
     expect(await state.claim(fileId, 3_000)).toMatchObject({ id: fileId });
   });
 
@@ -562,7 +563,7 @@ describe('the worker', () => {
         return true; // Never answered.
       };
     });
-    const other = await startOther({ PURGE_INTERVAL_SECONDS: '1' });
+    const other = await startOther({ PURGE_INTERVAL_SECONDS: '1', TRANSFER_WORKER: 'all' });
     await asked;
     await other.stop();
     expect(await rowAt(path)).toMatchObject({ lease_until: null });

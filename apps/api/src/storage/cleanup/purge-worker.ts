@@ -34,8 +34,9 @@ export class PurgeWorker implements OnApplicationBootstrap, OnModuleDestroy {
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {}
 
+  /** A command, or a process that leaves the queue to the workers, leaves this to them too. */
   onApplicationBootstrap(): void {
-    this.runLater();
+    if (this.options.workerMode === 'all') this.runLater();
   }
 
   /** Ends the requests under way; what they were to remove stays written down. */

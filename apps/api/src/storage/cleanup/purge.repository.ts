@@ -17,7 +17,10 @@ export interface PurgeEntry {
 /** Whose row has the entry's path. The file's own is told apart by whether the object there belongs to it. */
 export type PathHolder = 'nobody' | 'another-file' | 'done-file' | 'unfinished-file';
 
-/** Entries of the purge table. TransferStateRepository writes them, with the FAILED row. */
+/**
+ * Entries of the purge table. TransferStateRepository writes them with the FAILED row, a trigger with a removed one, and
+ * `note` for whoever finds what no row knows of.
+ */
 @Injectable()
 export class PurgeRepository {
   constructor(private readonly prisma: PrismaService) {}
@@ -52,6 +55,31 @@ export class PurgeRepository {
       LEFT JOIN core_storage_file AS file ON file.bucket = purge.bucket AND file.path = purge.path
       WHERE purge.id = ${id}::uuid AND purge.attempts = ${attempts} AND purge.next_attempt_at > now()`;
     return rows[0]?.holder ?? null;
+  }
+
+  /**
+   * Makes an entry, unless there is one that says the same. False beside a DONE row of the file: whether its object came
+   * out of this upload is not to be told any more, and an Abort would destroy it. The row is waited for, because it may
+   * be becoming DONE by this very upload.
+   */
+  async note(left: Pick<PurgeEntry, 'bucket' | 'path' | 'fileId' | 'uploadId'>): Promise<boolean> {
+    const { bucket, path, fileId, uploadId } = left;
+    const [outcome] = await this.prisma.client.$queryRaw<{ isDone: boolean }[]>`
+      WITH held AS (
+        SELECT transfer_status FROM core_storage_file
+        WHERE id = ${fileId}::uuid AND bucket = ${bucket} AND path = ${path}
+        FOR SHARE
+      ), noted AS (
+        INSERT INTO core_storage_purge (bucket, path, file_id, upload_id)
+        SELECT ${bucket}, ${path}, ${fileId}::uuid, ${uploadId}
+        WHERE NOT EXISTS (SELECT FROM held WHERE transfer_status = 'DONE')
+          AND NOT EXISTS (
+            SELECT FROM core_storage_purge AS purge
+            WHERE purge.bucket = ${bucket} AND purge.path = ${path} AND purge.file_id = ${fileId}::uuid
+              AND purge.upload_id IS NOT DISTINCT FROM ${uploadId})
+      )
+      SELECT EXISTS (SELECT FROM held WHERE transfer_status = 'DONE') AS "isDone"`;
+    return outcome?.isDone !== true;
   }
 
   /** Lets go of the entry until `delayMs` have passed. */

@@ -5,12 +5,17 @@ interface PollLoopOptions {
   readonly onError: (error: unknown) => void;
 }
 
+/** By which the wait grows while rounds fail: what they need is away, and each failure is a line in the log. */
+const WAIT_AFTER_FAILURE = 10;
+const LONGEST_WAIT_AFTER_FAILURE_MS = 10_000;
+
 /** Runs a round at the start, every `intervalMs` after the end of the one before, and as soon as it is poked. */
 export class PollLoop {
   private state: 'new' | 'started' | 'stopped' = 'new';
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> | undefined;
   private isPoked = false;
+  private hasFailed = false;
 
   constructor(private readonly options: PollLoopOptions) {}
 
@@ -37,11 +42,27 @@ export class PollLoop {
     clearTimeout(this.timer);
     while (this.isPoked && this.state === 'started') {
       this.isPoked = false;
-      await this.options.run().catch(this.options.onError);
+      await this.runRound();
     }
     this.running = undefined;
     if (this.state !== 'started') return;
-    this.timer = setTimeout(() => this.poke(), this.options.intervalMs);
+    this.timer = setTimeout(() => this.poke(), this.waitMs);
     this.timer.unref();
+  }
+
+  private async runRound(): Promise<void> {
+    try {
+      await this.options.run();
+      this.hasFailed = false;
+    } catch (error) {
+      this.hasFailed = true;
+      this.options.onError(error);
+    }
+  }
+
+  private get waitMs(): number {
+    const { intervalMs } = this.options;
+    if (!this.hasFailed) return intervalMs;
+    return Math.max(intervalMs, Math.min(intervalMs * WAIT_AFTER_FAILURE, LONGEST_WAIT_AFTER_FAILURE_MS));
   }
 }

@@ -11,8 +11,8 @@ const USER_AGENT = 's3-transfer/0.1';
 /** Deliveries that this process sends at once, and of those, how many to one subscription. */
 const CONCURRENCY = 32;
 const CONCURRENCY_PER_SUBSCRIPTION = 4;
-/** By which a lease outlasts the time that a send may take. */
-const LEASE_RESERVE_MS = 30_000;
+/** By which a lease outlasts the time that a send may take. What is noted later than that is sent twice. */
+const LEASE_RESERVE_MS = 5_000;
 
 /** Sends webhook deliveries until they arrive or a day of tries has passed. Any number of processes may run one. */
 @Injectable()

@@ -30,16 +30,16 @@ export class WebhookSubscriptionRepository {
 
   /** @throws StorageError WORKSPACE_NOT_FOUND, WEBHOOK_LIMIT */
   async create({ workspaceId, id, ...row }: NewWebhookSubscription): Promise<WebhookSubscription> {
-    return await this.prisma.client.$transaction(async (tx) => {
+    return await this.prisma.transaction(async (transaction) => {
       // The lock makes those who come at once count one after the other.
-      const workspaces = await tx.$queryRaw<unknown[]>`
+      const workspaces = await transaction.$queryRaw<unknown[]>`
         SELECT FROM core_workspace WHERE id = ${workspaceId}::uuid FOR NO KEY UPDATE`;
       if (workspaces.length === 0) throw new StorageError('WORKSPACE_NOT_FOUND', 'there is no such workspace');
-      if ((await tx.webhookSubscription.count({ where: { workspaceId } })) >= SUBSCRIPTIONS_PER_WORKSPACE) {
+      if ((await transaction.webhookSubscription.count({ where: { workspaceId } })) >= SUBSCRIPTIONS_PER_WORKSPACE) {
         throw new StorageError('WEBHOOK_LIMIT', `a workspace has ${SUBSCRIPTIONS_PER_WORKSPACE} webhooks at most`);
       }
       const data = { ...row, workspaceId, id, eventTypes: [...row.eventTypes] };
-      return await tx.webhookSubscription.create({ data });
+      return await transaction.webhookSubscription.create({ data });
     });
   }
 

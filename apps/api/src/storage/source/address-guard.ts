@@ -39,6 +39,8 @@ export interface AddressGuardOptions extends HostLists, HostLookupOptions {
   /** `64:ff9b::/96`: addresses below are judged by the IPv4 address that they carry. */
   readonly nat64Prefixes?: readonly string[];
   readonly dial?: Dial;
+  /** Absent: a queue of look-ups of its own. */
+  readonly lookup?: HostLookup | undefined;
 }
 
 /**
@@ -60,7 +62,7 @@ export class AddressGuard {
   /** @throws Error naming the item of a list that is no range */
   constructor(options: AddressGuardOptions) {
     this.hosts = options;
-    this.lookup = new HostLookup(options);
+    this.lookup = options.lookup ?? new HostLookup(options);
     this.dial = options.dial ?? dialJudged;
     this.allowed = parseAddressRanges(options.allowedAddresses);
     this.denied = parseAddressRanges(options.deniedAddresses);

@@ -1,3 +1,5 @@
+import type { SourceVersion } from './source-version.js';
+
 /**
  * The bytes of one file, in order, read into buffers that the caller lends. What happens below (lost connections,
  * ranges read side by side, a stream of this process) does not show here.
@@ -9,6 +11,11 @@ export interface ByteSource {
   readonly contentEncoding: string | null;
   /** False once the end was taken on trust: nothing but the close of the connection marked it. */
   readonly isLengthVerified: boolean;
+  /**
+   * By what another process could go on with the file; null where it could not. Until the first read has ended the file
+   * may begin anew with another version; from then on it stays what it is.
+   */
+  readonly version: SourceVersion | null;
   /** How many reads at once are of use now: one, or more while several connections read. Changes as the source is read. */
   readonly readsAtOnce: number;
   /**

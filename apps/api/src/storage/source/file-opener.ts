@@ -14,8 +14,15 @@ import type { SourceAnswer } from './source-client.js';
 import { SourceFault } from './source-fault.js';
 import type { SourceLink } from './source-link.js';
 import type { SourceRequest } from './source-request.js';
+import type { SourceVersion } from './source-version.js';
 
 const MiB = 1024 * 1024;
+
+/** Bytes `start` to `end`, the latter not included; null: to the end of the file. */
+interface AskedRange {
+  readonly start: number;
+  readonly end: number | null;
+}
 
 interface FileOpenerParts {
   readonly request: SourceRequest;
@@ -35,13 +42,21 @@ interface FileOpenerParts {
 /** Asks for the file or a part of it, and takes no answer that is of another version than the first was. */
 export class FileOpener {
   /** The source does not give ranges as they are asked for: from here on whole answers are read past what is there. */
-  isWithoutRanges = false;
+  private isWithoutRanges = false;
+  /** It sent the whole of the version whose rest was asked for; the next time it may do otherwise. */
+  private hasIgnoredRange = false;
   private facts: FileFacts | undefined;
   private restarts = 0;
   /** Length of the first version that was seen: whoever reads the file has made room for no more. */
   private roomBytes: number | null | undefined;
 
-  constructor(private readonly parts: FileOpenerParts) {}
+  constructor(private readonly parts: FileOpenerParts) {
+    const { version } = parts.request.resume ?? {};
+    if (version === undefined) return;
+    const { length, etag, lastModified, contentEncoding } = version;
+    this.facts = { length, validator: { etag, lastModified }, contentEncoding, takesRanges: null, isWebPage: false };
+    parts.windows.announce(length);
+  }
 
   get contentEncoding(): string | null {
     return this.facts?.contentEncoding ?? null;
@@ -55,6 +70,14 @@ export class FileOpener {
   /** The source says by itself that it takes ranges, and they can be held against the version. */
   get takesRanges(): boolean {
     return this.facts?.takesRanges === true && this.isNamed;
+  }
+
+  /** By what another process could go on with the file; null where it could not. */
+  get version(): SourceVersion | null {
+    const { length } = this.windows;
+    if (this.facts === undefined || length === null || !this.isNamed) return null;
+    if (this.isWithoutRanges || this.hasIgnoredRange || this.facts.takesRanges === false) return null;
+    return { length, ...this.facts.validator, contentEncoding: this.facts.contentEncoding };
   }
 
   private get windows(): FileWindows {
@@ -73,11 +96,49 @@ export class FileOpener {
     lane.dropBody();
     const isFromStart = slice.position === 0 && isAlone;
     if (isFromStart || this.isWithoutRanges) return await this.openWhole(lane, slice);
-    return await this.openRange(lane, slice, isAlone);
+    // Alone, a lane reads on to the end of the file, unless others have read what follows already.
+    const end = isAlone && this.windows.isFrontMost(slice) ? null : slice.end;
+    return await this.openRange(lane, { start: slice.position, end }, slice, isAlone);
+  }
+
+  /**
+   * What is known of the file before a byte of it is read decides.
+   *
+   * @returns true when it goes on at its end: there is nothing to ask for
+   * @throws SourceFault
+   */
+  isAtEnd(): boolean {
+    const { resume } = this.parts.request;
+    if (resume === undefined) return false;
+    const { fromBytes, version } = resume;
+    if (!this.isNamed) throw notResumable('no validator of the file is known by which the rest could be asked for');
+    if (!Number.isSafeInteger(fromBytes) || fromBytes < 0 || fromBytes > version.length) {
+      throw notResumable(`the file has ${version.length} bytes, and more are said to be here`);
+    }
+    this.judgeAnnounced(version.length);
+    return fromBytes === version.length;
+  }
+
+  /** Asks for what is to be read: the whole file, or what follows the beginning that was read before. */
+  async openFirst(lane: Lane): Promise<void> {
+    const { resume } = this.parts.request;
+    if (resume === undefined) await this.openWhole(lane);
+    else await this.openRange(lane, { start: resume.fromBytes, end: null });
+  }
+
+  /**
+   * Ranges are not given as asked. Whole answers are read from now on, past what is here; where the beginning is not
+   * here, one lane alone may still be given ranges.
+   *
+   * @throws SourceFault SOURCE_NOT_RESUMABLE
+   */
+  leaveRanges(fault: StorageError): void {
+    if (this.parts.request.resume === undefined) this.isWithoutRanges = true;
+    else if (this.parts.isAlone()) throw notResumable(fault.message, fault);
   }
 
   /** Asks for the whole file, and reads past what is here already. */
-  async openWhole(lane: Lane, slice?: Slice): Promise<OpenBody> {
+  private async openWhole(lane: Lane, slice?: Slice): Promise<OpenBody> {
     const answer = await this.ask(lane, null, false);
     try {
       return await this.takeWhole(lane, answer, slice);
@@ -87,15 +148,21 @@ export class FileOpener {
     }
   }
 
-  private async openRange(lane: Lane, slice: Slice, isAlone: boolean): Promise<OpenBody | undefined> {
-    const { position: start } = slice;
-    // Alone, a lane reads on to the end of the file, unless others have read what follows already.
-    const end = isAlone && this.windows.isFrontMost(slice) ? null : slice.end;
+  private async openRange(
+    lane: Lane,
+    { start, end }: AskedRange,
+    slice?: Slice,
+    isAlone = true,
+  ): Promise<OpenBody | undefined> {
     const answer = await this.ask(lane, `bytes=${start}-${end === null ? '' : end - 1}`, !isAlone);
     try {
       if (answer.status === 200) {
         if (!isAlone) throw new SourceFault('SOURCE_PROTOCOL', 'source ignored a range', 'ranges');
-        return await this.takeWhole(lane, answer, slice);
+        if (this.parts.request.resume !== undefined) throw wholeInsteadOfRest(answer);
+        const known = this.facts;
+        const body = await this.takeWhole(lane, answer, slice);
+        this.hasIgnoredRange ||= this.facts === known;
+        return body;
       }
       return this.takeRange(lane, answer, { start, end }, slice);
     } catch (error) {
@@ -144,12 +211,7 @@ export class FileOpener {
     }
   }
 
-  private takeRange(
-    lane: Lane,
-    answer: SourceAnswer,
-    asked: { start: number; end: number | null },
-    slice: Slice,
-  ): OpenBody | undefined {
+  private takeRange(lane: Lane, answer: SourceAnswer, asked: AskedRange, slice?: Slice): OpenBody | undefined {
     const known = this.facts as FileFacts;
     const verdict = judgeRange(known, answer, asked);
     if (verdict === 'changed') {
@@ -159,11 +221,12 @@ export class FileOpener {
     if (verdict === 'at-end') {
       // Every byte was here already, and only the mark of the end was lost.
       answer.body.destroy(new Error('nothing follows'));
-      this.windows.endAt(slice);
+      if (slice !== undefined) this.windows.endAt(slice);
       this.windows.markEnd();
       return undefined;
     }
     this.windows.length ??= verdict.total;
+    if (this.parts.request.resume !== undefined) this.facts = { ...known, takesRanges: true };
     lane.body = { stream: answer.body, position: asked.start, end: verdict.end + 1, framing: 'length', isWhole: false };
     return lane.body;
   }
@@ -179,7 +242,10 @@ export class FileOpener {
     if (this.roomBytes !== null && (length === null || length > this.roomBytes)) {
       throw new SourceFault('SOURCE_CHANGED', 'source changed while it was read, and is longer now', 'final');
     }
-    if (length === null) return;
+    if (length !== null) this.judgeAnnounced(length);
+  }
+
+  private judgeAnnounced(length: number): void {
     if (length > this.parts.maxBytes) throw this.tooLarge(length);
     this.judgeLength(length);
   }
@@ -203,9 +269,11 @@ export class FileOpener {
    * Begins anew, as long as nothing of the file was handed out: a few times, because some sources never send a version
    * to its end.
    *
-   * @throws SourceFault SOURCE_CHANGED, or `fault`, when it may not begin anew
+   * @throws SourceFault SOURCE_CHANGED, or `fault`, when it may not begin anew; SOURCE_NOT_RESUMABLE where its
+   * beginning was read before
    */
   restart(slice: Slice | undefined, fault?: StorageError): void {
+    if (this.parts.request.resume !== undefined) throw notResumable('it has another version of the file now', fault);
     const isAllowed = this.parts.isAlone() && this.restarts < this.parts.maxRestarts;
     if (slice !== undefined && isAllowed && this.windows.restart(slice)) {
       this.restarts += 1;
@@ -223,4 +291,16 @@ function judgeChange(before: FileFacts, now: FileFacts): void {
   if (before.isWebPage || !now.isWebPage) return;
   const message = 'source sent a web page, perhaps a login page, in the middle of the file';
   throw new SourceFault('SOURCE_TYPE_MISMATCH', message, 'fresh-url');
+}
+
+function notResumable(why: string, cause?: StorageError): SourceFault {
+  const message = `source cannot go on with a file whose beginning is stored: ${why}`;
+  return new SourceFault('SOURCE_NOT_RESUMABLE', message, 'final', { cause });
+}
+
+/** To a range and If-Range it says that the version is gone, or that there are no ranges. */
+function wholeInsteadOfRest({ headers }: SourceAnswer): SourceFault {
+  if (!readFileFacts(headers, null).isWebPage) return notResumable('it sent the whole file in place of the rest');
+  const message = 'source sent a web page, perhaps a login page, in place of the rest of the file';
+  return new SourceFault('SOURCE_NOT_RESUMABLE', message, 'fresh-url');
 }

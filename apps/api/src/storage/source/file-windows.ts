@@ -40,16 +40,22 @@ export class FileWindows {
   /** Taken and not wholly shown, in the order of the file. */
   private readonly slices: Slice[] = [];
   private readonly leftSlices: Slice[] = [];
-  private asked = 0;
-  private taken = 0;
-  private shown = 0;
+  private asked: number;
+  private taken: number;
+  private shown: number;
   private isHandedOut = false;
   private isEndProven = false;
 
   constructor(
     private readonly watchers: FileWatchers,
     private readonly onRefusal: (error: Error) => void,
-  ) {}
+    /** Where in the file the first buffer begins. */
+    firstByte = 0,
+  ) {
+    this.asked = firstByte;
+    this.taken = firstByte;
+    this.shown = firstByte;
+  }
 
   /** Resolves with the bytes that lie in `buffer`: all, or fewer at the proven end of the file. */
   add(buffer: Buffer): Promise<number> {

@@ -3,6 +3,7 @@ import { Agent, type Dispatcher } from 'undici';
 import { StorageError } from '../storage.errors.js';
 import { type SourceOptions, STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { AddressGuard } from './address-guard.js';
+import { HostLookup } from './host-lookup.js';
 import { readRetryAfterMs } from './source-answer.js';
 import { SOURCE_SEAMS, type SourceSeams } from './source-reader.js';
 import { parseSourceUrl } from './source-url.js';
@@ -34,9 +35,10 @@ export class GuardedPost {
   constructor(
     @Inject(STORAGE_OPTIONS) { source }: StorageOptions,
     @Optional() @Inject(SOURCE_SEAMS) seams?: SourceSeams,
+    @Optional() lookup?: HostLookup,
   ) {
     this.options = source;
-    this.guard = new AddressGuard({ ...source, ...seams });
+    this.guard = new AddressGuard({ ...source, ...seams, lookup });
   }
 
   /** @throws StorageError SOURCE_URL_INVALID, SOURCE_ADDRESS_BLOCKED by its name */

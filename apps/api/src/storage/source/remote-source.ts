@@ -13,6 +13,7 @@ import type { SourceClient } from './source-client.js';
 import { SourceFault } from './source-fault.js';
 import { SourceLink } from './source-link.js';
 import type { SourceRequest } from './source-request.js';
+import type { SourceVersion } from './source-version.js';
 
 const MiB = 1024 * 1024;
 /** Less left than this is not worth another connection. */
@@ -58,7 +59,7 @@ export class RemoteSource implements ByteSource {
     const { request, options, signal } = parts;
     this.link = new SourceLink(request);
     this.maxBytes = Math.min(options.maxBytes, request.maxBytes ?? Number.POSITIVE_INFINITY);
-    const { onBytes, onRestart } = request;
+    const { onBytes, onRestart, resume } = request;
     this.windows = new FileWindows(
       {
         ...(onBytes !== undefined ? { onBytes } : {}),
@@ -67,6 +68,7 @@ export class RemoteSource implements ByteSource {
         judgeLength: (bytes) => this.opener.judgeLength(bytes),
       },
       (error) => this.destroy(error),
+      resume?.fromBytes,
     );
     this.opener = new FileOpener({
       request,
@@ -99,37 +101,34 @@ export class RemoteSource implements ByteSource {
     return this.isVerified;
   }
 
+  get version(): SourceVersion | null {
+    return this.opener.version;
+  }
+
   get readsAtOnce(): number {
     if (this.isAlone) return 1;
     return Math.ceil((this.lanes.size * SLICE_BYTES) / this.windows.bufferBytes) + 1;
   }
 
   /**
-   * Waits for the first answer that is the file.
+   * Waits for the first answer that is the file, or its rest; where the whole of it was read before, for nothing.
    *
    * @throws StorageError SOURCE_*; the signal's reason
    */
   async open(): Promise<void> {
+    this.ended.signal.throwIfAborted();
     const { deadlineMs, stallTimeoutMs } = this.parts.options;
     const end = () =>
       this.destroy(new StorageError('SOURCE_TIMEOUT', `source was not read within ${deadlineMs / 1_000} s`));
     const watchMs = Math.max(5, Math.min(WATCH_INTERVAL_MS, stallTimeoutMs / 4));
     this.timers = [setTimeout(end, deadlineMs), setInterval(() => this.watch(), watchMs)];
-    const lane = this.addLane();
     try {
-      while (lane.body === undefined) {
-        this.ended.signal.throwIfAborted();
-        try {
-          await this.opener.openWhole(lane);
-        } catch (error) {
-          await this.recover(lane, undefined, error);
-        }
-      }
+      if (this.opener.isAtEnd()) this.markEnd();
+      else void this.runLane(await this.openLane());
     } catch (error) {
       this.destroy(error as Error);
       throw this.ended.signal.reason;
     }
-    void this.runLane(lane);
   }
 
   read(buffer: Buffer): Promise<number> {
@@ -159,6 +158,19 @@ export class RemoteSource implements ByteSource {
   }
 
   // Lanes
+
+  private async openLane(): Promise<Lane> {
+    const lane = this.addLane();
+    while (lane.body === undefined) {
+      this.ended.signal.throwIfAborted();
+      try {
+        await this.opener.openFirst(lane);
+      } catch (error) {
+        await this.recover(lane, undefined, error);
+      }
+    }
+    return lane;
+  }
 
   private addLane(): Lane {
     const lane = new Lane(this.parts.createClient());
@@ -273,6 +285,10 @@ export class RemoteSource implements ByteSource {
       throw new SourceFault('SOURCE_PROTOCOL', `source sent more than the ${this.length} bytes it announced`, 'final');
     }
     if (body.isWhole) lane.body = undefined;
+    this.markEnd();
+  }
+
+  private markEnd(): void {
     this.windows.markEnd();
     if (this.windows.isWhole) this.release();
     this.wake();
@@ -293,7 +309,7 @@ export class RemoteSource implements ByteSource {
     const fault = error as StorageError;
     const remedy = remedyOf(fault);
     if (remedy === 'ranges') {
-      this.opener.isWithoutRanges = true;
+      this.opener.leaveRanges(fault);
       this.scale.forbid();
     }
     if (slice !== undefined && this.lanes.size > 1 && remedy !== 'final' && !(hasProgress && remedy === 'retry')) {
@@ -359,7 +375,6 @@ export class RemoteSource implements ByteSource {
 
 function remedyOf(error: unknown): SourceFault['remedy'] {
   if (error instanceof SourceFault) return error.remedy;
-  // The resolver's own error: a name that does not exist stays unknown, a resolver that is busy does not.
-  const isUnresolved = error instanceof StorageError && error.code === 'SOURCE_UNREACHABLE';
-  return isUnresolved && (error.cause as { code?: unknown } | undefined)?.code !== 'ENOTFOUND' ? 'retry' : 'final';
+  // Of the look-up, when the name servers are away or busy; a name that does not exist is no address that is allowed.
+  return error instanceof StorageError && error.code === 'SOURCE_UNREACHABLE' ? 'retry' : 'final';
 }

@@ -13,8 +13,8 @@ export interface FileFacts {
   readonly length: number | null;
   readonly validator: Validator;
   readonly contentEncoding: string | null;
-  /** The source says by itself that it takes ranges of bytes. */
-  readonly takesRanges: boolean;
+  /** Whether the source says by itself that it takes ranges of bytes; null: it says nothing of them. */
+  readonly takesRanges: boolean | null;
   /** The source says that this is HTML. */
   readonly isWebPage: boolean;
 }
@@ -58,11 +58,12 @@ export function readBodyFacts(headers: SourceHeaders): BodyFacts {
 /** `length`: of the whole file, as Content-Length of a 200 or Content-Range of a 206 gives it. */
 export function readFileFacts(headers: SourceHeaders, length: number | null): FileFacts {
   const contentEncoding = single(headers, 'content-encoding')?.toLowerCase() ?? 'identity';
+  const acceptRanges = single(headers, 'accept-ranges')?.toLowerCase() ?? null;
   return {
     length,
     validator: { etag: single(headers, 'etag'), lastModified: single(headers, 'last-modified') },
     contentEncoding: contentEncoding === 'identity' ? null : contentEncoding,
-    takesRanges: single(headers, 'accept-ranges')?.toLowerCase() === 'bytes',
+    takesRanges: acceptRanges === null ? null : acceptRanges === 'bytes',
     isWebPage: /^text\/html\b/i.test(single(headers, 'content-type') ?? ''),
   };
 }

@@ -3,6 +3,7 @@ import { type SourceOptions, STORAGE_OPTIONS, type StorageOptions } from '../sto
 import { AddressGuard, type Dial, type Resolve } from './address-guard.js';
 import { BandwidthLimit } from './bandwidth-limit.js';
 import type { ByteSource } from './byte-source.js';
+import { HostLookup } from './host-lookup.js';
 import { RemoteSource } from './remote-source.js';
 import { SourceClient } from './source-client.js';
 import type { SourceRequest } from './source-request.js';
@@ -27,9 +28,10 @@ export class SourceReader {
   constructor(
     @Inject(STORAGE_OPTIONS) { source }: StorageOptions,
     @Optional() @Inject(SOURCE_SEAMS) seams?: SourceSeams,
+    @Optional() lookup?: HostLookup,
   ) {
     this.options = source;
-    this.guard = new AddressGuard({ ...source, ...seams });
+    this.guard = new AddressGuard({ ...source, ...seams, lookup });
     this.bandwidth = new BandwidthLimit(source.maxBytesPerSecond);
   }
 
@@ -39,12 +41,12 @@ export class SourceReader {
   }
 
   /**
-   * Asks for the file and resolves with its first good answer. From there on whatever happens below is the source's to
-   * mend: it yields the bytes of one version of the file in order, or fails.
+   * Asks for the file, or with `resume` for its rest, and resolves with the first good answer. From there on whatever
+   * happens below is the source's to mend: it yields the bytes of one version of the file in order, or fails.
    *
    * Memory: the buffers it is lent, and what the sockets hold. Limits: time to headers, stall, rate, whole time,
    * redirects, tries and bytes, all from SourceOptions; bytes are counted, not believed.
-   * @throws StorageError SOURCE_*; the signal's reason when it aborts
+   * @throws StorageError SOURCE_*, SOURCE_NOT_RESUMABLE among them; the signal's reason when it aborts
    */
   async open(request: SourceRequest, signal: AbortSignal): Promise<ByteSource> {
     const { options, bandwidth } = this;

@@ -1,4 +1,5 @@
 import { StorageError } from '../storage.errors.js';
+import type { SourceVersion } from './source-version.js';
 
 /** What is asked of a source, beside its bytes. */
 export interface SourceRequest {
@@ -10,6 +11,8 @@ export interface SourceRequest {
   /** In bytes; more than SOURCE_MAX_BYTES allows has no effect. */
   readonly maxBytes?: number;
   readonly expectedBytes?: number;
+  /** Goes on with a file whose beginning was read and judged before: only what follows is read and shown. */
+  readonly resume?: { readonly fromBytes: number; readonly version: SourceVersion };
   /** Asks for a link that is valid again, once the old one has expired. The bytes must be of the same file. */
   readonly refresh?: () => Promise<{ url: URL; headers?: Readonly<Record<string, string>> }>;
   /** Sees the beginning of the file before it is handed out; an error refuses it. */

@@ -35,10 +35,15 @@ export class ProgressMeter {
     return true;
   }
 
+  /** What an earlier try has read counts as read, and not for the rate. */
+  resumeFrom(bytes: number): void {
+    this.bytes = bytes;
+    this.samples.splice(0, this.samples.length, { at: this.now(), bytes });
+  }
+
   /** The source begins anew. */
   restart(): void {
-    this.bytes = 0;
-    this.samples.splice(0, this.samples.length, { at: this.now(), bytes: 0 });
+    this.resumeFrom(0);
   }
 
   /** False when these very bytes were told already. */

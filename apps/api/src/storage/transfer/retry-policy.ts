@@ -19,6 +19,9 @@ const POLICIES: Partial<Record<StorageErrorCode, CodePolicy>> = {
   // Our own store or its outcome: it comes back, and the bytes are not lost meanwhile. Ceph holds on to a Complete for ten minutes.
   STORE_UNREACHABLE: { attemptsFactor: 4 },
   UPLOAD_OUTCOME_UNKNOWN: { attemptsFactor: 4, delayFactor: 6 },
+  // Nothing has to come back: what was stored is of no use, and the next try begins anew.
+  SOURCE_NOT_RESUMABLE: { delayFactor: 0 },
+  STORED_BYTES_CHANGED: { delayFactor: 0 },
   // Files that are still being written settle in minutes, not in seconds.
   SOURCE_CHANGED: { delayFactor: 6 },
   // Slow sources have slow hours.

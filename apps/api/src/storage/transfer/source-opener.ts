@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import type { ByteSource } from '../source/byte-source.js';
 import { SourceReader } from '../source/source-reader.js';
-import { parseSourceHeaders } from '../source/source-request.js';
+import { parseSourceHeaders, type SourceRequest } from '../source/source-request.js';
 import { StorageError } from '../storage.errors.js';
 import type { StorageFile } from '../storage-file.repository.js';
 import { StreamSource } from '../upload/stream-source.js';
@@ -84,13 +84,14 @@ export class SourceOpener {
       isRepeatable: true,
       object: request.object,
       expectedSha256: request.expected?.sha256,
-      open: (watchers, signal) => this.openRemote(file, target, request, watchers, signal),
+      open: (watchers, signal, resume) =>
+        this.openRemote(file, { ...target, ...resumeOf(resume) }, request, watchers, signal),
     };
   }
 
   private async openRemote(
     file: StorageFile,
-    target: RemoteTarget,
+    target: RemoteTarget & Pick<SourceRequest, 'resume'>,
     { allowUnprovenLength, maxBytes, expected }: StoredRequest,
     watchers: SourceWatchers,
     signal: AbortSignal,
@@ -123,6 +124,10 @@ export class SourceOpener {
       inspect: (beginning) => checkType(beginning, { ...typesOf(file, expected) }),
     });
   }
+}
+
+function resumeOf(resume: SourceRequest['resume']): Pick<SourceRequest, 'resume'> {
+  return resume === undefined ? {} : { resume };
 }
 
 function typesOf({ mimeType }: StorageFile, expected: NewFile['expected']) {

@@ -2,21 +2,32 @@ import { createHash } from 'node:crypto';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DatabaseUnavailableError } from '../../prisma/database-error.js';
 import type { ByteSource } from '../source/byte-source.js';
-import { describeTransferError, StorageError } from '../storage.errors.js';
+import type { SourceRequest } from '../source/source-request.js';
+import { describeTransferError, StorageError, type StorageErrorCode } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import type { StorageFile } from '../storage-file.repository.js';
-import { ObjectCleaner } from '../upload/object-cleaner.js';
 import type { ObjectOptions } from '../upload/object-options.js';
 import { ObjectUploader } from '../upload/object-uploader.js';
+import type { ResumedUpload } from '../upload/stored-part.js';
 import type { ObjectPlace } from '../upload/upload-attempt.js';
-import { UploadOutcome } from '../upload/upload-outcome.js';
+import type { UploadedObject } from '../upload/upload-outcome.js';
 import { LeaseKeeper, transferLost } from './lease-keeper.js';
 import { ProgressMeter, type TransferProgress } from './progress-meter.js';
+import { ReadBack } from './read-back.js';
 import { RetryPolicy } from './retry-policy.js';
+import { type Resumption, TakeUp } from './take-up.js';
 import { type Claim, type DoneObject, type Failure, TransferStateRepository } from './transfer-state.repository.js';
 
 /** Stored type of a file whose caller gave none: nothing a browser would show or run. */
 const UNKNOWN_TYPE = 'application/octet-stream';
+
+/** After these errors the parts that are stored are of no use to the next try. */
+const OF_NO_USE: ReadonlySet<StorageErrorCode> = new Set([
+  'SOURCE_CHANGED',
+  'SOURCE_NOT_RESUMABLE',
+  'STORED_BYTES_CHANGED',
+  'SOURCE_CHECKSUM_MISMATCH',
+]);
 
 /** What a source tells while it is read. */
 export interface SourceWatchers {
@@ -32,7 +43,8 @@ export interface TransferWork {
   readonly isRepeatable: boolean;
   readonly object?: ObjectOptions | undefined;
   readonly expectedSha256?: string | undefined;
-  open(watchers: SourceWatchers, signal: AbortSignal): Promise<ByteSource>;
+  /** `resume`: from there on, and of that version alone. */
+  open(watchers: SourceWatchers, signal: AbortSignal, resume?: SourceRequest['resume']): Promise<ByteSource>;
 }
 
 /** One row, what it is made of, and who wants to know how far it is. */
@@ -56,6 +68,14 @@ interface Remains {
   isPossible: boolean;
 }
 
+/** One try of one row. */
+interface Try extends TransferJob {
+  readonly claim: Claim;
+  readonly left: Remains;
+  readonly meter: ProgressMeter;
+  readonly signal: AbortSignal;
+}
+
 /** Carries one claimed row from its source to DONE or FAILED, or back to PENDING for another try. */
 @Injectable()
 export class TransferRunner {
@@ -63,9 +83,9 @@ export class TransferRunner {
 
   constructor(
     private readonly state: TransferStateRepository,
+    private readonly takeUp: TakeUp,
     private readonly uploader: ObjectUploader,
-    private readonly outcome: UploadOutcome,
-    private readonly cleaner: ObjectCleaner,
+    private readonly readBack: ReadBack,
     private readonly retries: RetryPolicy,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {}
@@ -82,9 +102,7 @@ export class TransferRunner {
     const lease = new LeaseKeeper({ state: this.state, claim, leaseMs: this.options.leaseMs, meter }, cancel);
     const left: Remains = { isPossible: claim.uploadId !== null || claim.completing };
     try {
-      const stored =
-        (await this.takeUp(claim, job, left)) ??
-        (await this.transfer(claim, job, { left, meter, signal: lease.signal }));
+      const stored = await this.transfer({ ...job, claim, left, meter, signal: lease.signal });
       if (!(await this.state.markDone(claim, stored))) throw transferLost(claim);
     } catch (error) {
       if (!(await this.settle(claim, job, error, left.isPossible))) throw error;
@@ -93,66 +111,99 @@ export class TransferRunner {
     }
   }
 
-  /** Ends what the owner before left: a finished object is kept, parts are thrown away. */
-  private async takeUp(claim: Claim, job: TransferJob, left: Remains): Promise<DoneObject | null> {
-    if (!left.isPossible) return null;
-    const { uploadId } = claim;
-    const place = placeOf(job);
-    if (claim.completing && claim.size !== null) {
-      const object = await this.outcome.takeUpComplete({ ...place, uploadId }, claim.id, Number(claim.size));
-      if (object !== undefined)
-        return { ...object, sha256: claim.sha256, sha256Origin: 'SOURCE', isLengthVerified: claim.lengthVerified };
+  /** Ends what the owner before left, goes on with it, or begins anew. */
+  private async transfer(attempt: Try): Promise<DoneObject> {
+    const { claim, left, work, signal } = attempt;
+    if (left.isPossible) {
+      const isWanted = work.isRepeatable && !claim.isCancelled && !signal.aborted;
+      const found = await this.takeUp.examine(claim, placeOf(attempt), isWanted, signal);
+      if (found.kind === 'object') return await this.finish(attempt, found.object);
+      if (found.kind === 'parts') return await this.resume(attempt, found.resumption);
+      left.isPossible = false;
     }
-    if (uploadId !== null && !(await this.cleaner.discardParts({ ...place, uploadId }))) {
-      throw new StorageError(
-        'UPLOAD_FAILED',
-        `parts of an earlier try of ${place.bucket}/${place.key} cannot be discarded`,
-      );
-    }
-    if (!(await this.state.setUpload(claim, null))) throw transferLost(claim);
-    left.isPossible = false;
-    return null;
+    assertWanted(attempt);
+    return await this.begin(attempt);
   }
 
-  private async transfer(
-    claim: Claim,
-    job: TransferJob,
-    { left, meter, signal }: { left: Remains; meter: ProgressMeter; signal: AbortSignal },
-  ): Promise<DoneObject> {
-    signal.throwIfAborted();
-    if (claim.isCancelled) throw new StorageError('TRANSFER_CANCELLED', 'the transfer was cancelled');
+  /** Of an owner that died after it sent Complete: what it had read, or where it had not read all, what is stored. */
+  private async finish(attempt: Try, object: UploadedObject): Promise<DoneObject> {
+    const { sha256, lengthVerified: isLengthVerified } = attempt.claim;
+    if (sha256 !== null) return { ...object, sha256, sha256Origin: 'SOURCE', isLengthVerified };
+    return { ...object, ...(await this.hashStored(attempt, object.size)), isLengthVerified };
+  }
+
+  private async begin(attempt: Try): Promise<DoneObject> {
     let hash = createHash('sha256');
-    const source = await job.work.open(
+    const source = await attempt.work.open(
       {
         onBytes: (bytes) => {
           hash.update(bytes);
-          if (meter.add(bytes.length)) this.tell(job, meter);
+          this.count(attempt, bytes);
         },
         onRestart: () => {
           hash = createHash('sha256');
-          meter.restart();
+          attempt.meter.restart();
         },
       },
-      signal,
+      attempt.signal,
     );
-    meter.totalBytes = source.length;
     let sha256 = '';
-    const uploaded = await this.uploader.write({
-      ...placeOf(job),
+    const object = await this.write(attempt, source, {
+      beforeObject: () => {
+        sha256 = hash.digest('hex');
+        assertSha256(sha256, attempt.work.expectedSha256);
+        return sha256;
+      },
+    });
+    return { ...object, sha256, sha256Origin: 'SOURCE', isLengthVerified: source.isLengthVerified };
+  }
+
+  private async resume(attempt: Try, { upload, version, fromBytes }: Resumption): Promise<DoneObject> {
+    const { claim, meter, work, signal } = attempt;
+    meter.resumeFrom(fromBytes);
+    let source: ByteSource;
+    try {
+      const watchers = { onBytes: (bytes: Buffer) => this.count(attempt, bytes), onRestart: () => {} };
+      source = await work.open(watchers, signal, { fromBytes, version });
+      await this.state.noteResumption(claim, fromBytes);
+    } catch (error) {
+      await this.leaveParts(attempt, upload.uploadId, error);
+      throw error;
+    }
+    const object = await this.write(attempt, source, { resume: upload, beforeObject: () => null });
+    return { ...object, ...(await this.hashStored(attempt, object.size)), isLengthVerified: source.isLengthVerified };
+  }
+
+  /** `beforeObject` gives the SHA-256 of what was read; null where this owner did not read all. */
+  private async write(
+    attempt: Try,
+    source: ByteSource,
+    { resume, beforeObject }: { resume?: ResumedUpload; beforeObject: () => string | null },
+  ): Promise<UploadedObject> {
+    const { claim, left, meter, work, file, signal } = attempt;
+    meter.totalBytes = source.length;
+    let openUploadId = resume?.uploadId ?? '';
+    const object = await this.uploader.write({
+      ...placeOf(attempt),
       source,
-      contentType: job.file.mimeType ?? UNKNOWN_TYPE,
-      object: job.work.object,
+      contentType: file.mimeType ?? UNKNOWN_TYPE,
+      object: work.object,
       token: tokenOf(claim),
       signal,
+      resume,
+      keepParts: (error) => source.version !== null && this.isGoneOnWith(attempt, error),
       hooks: {
-        onUploadId: async (uploadId) => {
+        onUploadId: async (uploadId, { partSizeBytes }) => {
           left.isPossible = true;
-          if (!(await this.state.setUpload(claim, uploadId))) throw transferLost(claim);
+          openUploadId = uploadId;
+          const begun = { uploadId, partSizeBytes, sourceVersion: source.version };
+          if (!(await this.state.setUpload(claim, begun))) throw transferLost(claim);
+        },
+        onPart: async (part) => {
+          if (!(await this.state.addPart(claim, openUploadId, part))) throw transferLost(claim);
         },
         beforeObject: async (size) => {
-          sha256 = hash.digest('hex');
-          assertSha256(sha256, job.work.expectedSha256);
-          const read = { size, sha256, lengthVerified: source.isLengthVerified };
+          const read = { size, sha256: beforeObject(), lengthVerified: source.isLengthVerified };
           if (!(await this.state.setCompleting(claim, read))) throw transferLost(claim);
           left.isPossible = true;
         },
@@ -164,14 +215,45 @@ export class TransferRunner {
         },
       },
     });
-    this.tell(job, meter);
-    return { ...uploaded, sha256, sha256Origin: 'SOURCE', isLengthVerified: source.isLengthVerified };
+    this.tell(attempt);
+    return object;
+  }
+
+  /** An object whose bytes are not those that were sent, or not those that are expected, is removed. */
+  private async hashStored(attempt: Try, size: number): Promise<Pick<DoneObject, 'sha256' | 'sha256Origin'>> {
+    const { claim, work, left, signal } = attempt;
+    try {
+      const sha256 = await this.readBack.hash(claim, { ...placeOf(attempt), size }, signal);
+      assertSha256(sha256, work.expectedSha256);
+      return { sha256, sha256Origin: 'STORED' };
+    } catch (error) {
+      const isOfNoUse = error instanceof StorageError && OF_NO_USE.has(error.code);
+      if (isOfNoUse && (await this.readBack.discard(placeOf(attempt)))) left.isPossible = false;
+      throw error;
+    }
+  }
+
+  /** Before a byte was read: parts that nobody goes on with are thrown away. */
+  private async leaveParts(attempt: Try, uploadId: string, error: unknown): Promise<void> {
+    if (this.isGoneOnWith(attempt, error)) return;
+    await this.takeUp.discard({ ...placeOf(attempt), uploadId });
+    attempt.left.isPossible = false;
+  }
+
+  private isGoneOnWith({ work, claim }: Try, error: unknown): boolean {
+    if (error instanceof DatabaseUnavailableError) return true;
+    if (!(error instanceof StorageError) || OF_NO_USE.has(error.code)) return false;
+    return work.isRepeatable && this.delayAfter(error, claim.retries) !== null;
+  }
+
+  private count(attempt: Try, bytes: Buffer): void {
+    if (attempt.meter.add(bytes.length)) this.tell(attempt);
   }
 
   /** A listener that throws is the caller's fault, and no reason to lose the file. */
-  private tell(job: TransferJob, meter: ProgressMeter): void {
+  private tell({ onProgress, meter }: Try): void {
     try {
-      if (meter.isNews()) job.onProgress(meter.read());
+      if (meter.isNews()) onProgress(meter.read());
     } catch (error) {
       this.logger.warn({ err: error }, 'onProgress threw');
     }
@@ -205,6 +287,11 @@ export class TransferRunner {
   private delayAfter(error: unknown, retries: number): number | null {
     return error instanceof HandOver ? 0 : this.retries.next(error, retries);
   }
+}
+
+function assertWanted({ claim, signal }: Try): void {
+  signal.throwIfAborted();
+  if (claim.isCancelled) throw new StorageError('TRANSFER_CANCELLED', 'the transfer was cancelled');
 }
 
 function placeOf({ file }: TransferJob): ObjectPlace {

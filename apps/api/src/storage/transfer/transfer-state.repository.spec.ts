@@ -31,12 +31,14 @@ async function entriesOf(fileId: string) {
   );
 }
 
+const begun = (uploadId: string) => ({ uploadId, partSizeBytes: 5, sourceVersion: null });
+const PART = { number: 1, sizeBytes: 5, etag: 'etag', digest: 'md5:abc' };
 const failure = { transferError: 'SOURCE_TRUNCATED: it ended early', errorCode: 'SOURCE_TRUNCATED', keepUpload: true };
 
 describe('markFailed', () => {
   it('writes down what may be left, with the row', async () => {
     const { claim, path } = await claimNew();
-    await state.setUpload(claim, 'upload-1');
+    await state.setUpload(claim, begun('upload-1'));
     expect(await state.markFailed(claim, failure)).toBe(true);
     expect(await state.find(claim.id)).toMatchObject({
       transferStatus: 'FAILED',
@@ -51,7 +53,7 @@ describe('markFailed', () => {
 
   it('makes no entry when nothing is left', async () => {
     const { claim } = await claimNew();
-    await state.setUpload(claim, 'upload-1');
+    await state.setUpload(claim, begun('upload-1'));
     expect(await state.markFailed(claim, { ...failure, keepUpload: false })).toBe(true);
     expect(await state.find(claim.id)).toMatchObject({ transferStatus: 'FAILED', uploadId: null });
     expect(await entriesOf(claim.id)).toEqual([]);
@@ -61,7 +63,7 @@ describe('markFailed', () => {
     'starts the entry of upload %s anew when the next try leaves it too',
     async (upload) => {
       const { claim } = await claimNew();
-      await state.setUpload(claim, upload);
+      if (upload !== null) await state.setUpload(claim, begun(upload));
       await state.markFailed(claim, failure);
       await storage.database.query('UPDATE core_storage_purge SET attempts = 7 WHERE file_id = $1', [claim.id]);
       await state.reopen({ id: claim.id, workspaceId }, { delayMs: 0 });
@@ -98,7 +100,7 @@ describe('markDone', () => {
         [claim.id, upload],
       );
     }
-    await state.setUpload(claim, 'upload-2');
+    await state.setUpload(claim, begun('upload-2'));
     expect(await state.markDone(claim, object)).toBe(true);
     expect(await state.find(claim.id)).toMatchObject({
       transferStatus: 'DONE',
@@ -122,11 +124,14 @@ describe('markDone', () => {
 describe('an owner whose lease another took', () => {
   it('changes nothing of the row, whatever it writes', async () => {
     const { claim } = await claimNew();
-    await state.setUpload(claim, 'upload-of-the-new-owner');
+    await state.setUpload(claim, begun('upload-of-the-new-owner'));
     const before = await state.find(claim.id);
     const stale = { ...claim, leaseToken: randomUUID() };
     expect(await state.renew(stale, 60_000)).toBe('lost');
-    expect(await state.setUpload(stale, null)).toBe(false);
+    expect(await state.setUpload(stale, begun('upload-of-the-old-owner'))).toBe(false);
+    expect(await state.forgetUpload(stale)).toBe(false);
+    expect(await state.addPart(stale, 'upload-of-the-new-owner', PART)).toBe(false);
+    expect(await state.requeue(stale, { delayMs: 0, failure, isCounted: true })).toBe(false);
     expect(await state.setCompleting(stale, { size: 5, sha256: 'sha256', lengthVerified: true })).toBe(false);
     expect(await state.markFailed(stale, { ...failure, keepUpload: false })).toBe(false);
     expect(await state.releaseCleaned(stale)).toBe(false);

@@ -2,7 +2,9 @@ import { hostname } from 'node:os';
 import { Injectable } from '@nestjs/common';
 import { type ChecksumOrigin, Prisma, type StorageFile } from '../../generated/prisma/client.js';
 import { PrismaService } from '../../prisma/prisma.service.js';
+import type { SourceVersion } from '../source/source-version.js';
 import type { FileKey } from '../storage-file.repository.js';
+import type { StoredPart } from '../upload/stored-part.js';
 import { TransferQueue } from './transfer-queue.js';
 
 /** The right to work on a row until `leaseUntil`, and what the owner before left there. */
@@ -21,6 +23,9 @@ export interface Claim {
   retries: number;
   /** Somebody wants the transfer to end. */
   isCancelled: boolean;
+  /** Of that upload: the size of its parts, and the version of the source that they are of. */
+  partSizeBytes: bigint | null;
+  sourceVersion: unknown;
 }
 
 /** What a try that did not end well leaves in the bucket for the next one, and says of itself. */
@@ -30,6 +35,14 @@ export interface Failure {
   readonly errorCode: string;
   /** Parts or an object may be left: the row keeps what the next owner needs to look. */
   readonly keepUpload: boolean;
+}
+
+/** A multipart upload that was just begun. */
+export interface BegunUpload {
+  readonly uploadId: string;
+  readonly partSizeBytes: number;
+  /** Null where nobody could go on with it: the source names no version, or gives no ranges. */
+  readonly sourceVersion: SourceVersion | null;
 }
 
 /** What was proven of the object of a file that is DONE. */
@@ -53,7 +66,8 @@ interface ChangedRows {
 export const NOW = Prisma.sql`(now() AT TIME ZONE 'UTC')`;
 export const IS_UNLEASED = Prisma.sql`(lease_until IS NULL OR lease_until < now())`;
 export const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", attempts, upload_id AS "uploadId", completing, size, sha256,
-  length_verified AS "lengthVerified", retries, cancel_requested_at IS NOT NULL AS "isCancelled"`;
+  length_verified AS "lengthVerified", retries, cancel_requested_at IS NOT NULL AS "isCancelled",
+  part_size_bytes AS "partSizeBytes", source_version AS "sourceVersion"`;
 /** Who tries, for people. */
 const WORKER = `${hostname()}:${process.pid}`.slice(0, 200);
 /** Rows that a recovery looks at in one go. */
@@ -175,15 +189,71 @@ export class TransferStateRepository {
     return rows[0].isCancelled ? 'cancelled' : 'held';
   }
 
-  /** Keeps the id of the multipart upload before its first part, or forgets it. False: the lease is lost. */
-  async setUpload(claim: Claim, uploadId: string | null): Promise<boolean> {
-    return await this.change(claim, { ...NO_UPLOAD, uploadId });
+  /**
+   * Keeps the id of a new multipart upload before its first part, and what a next owner needs to go on with it. False:
+   * the lease is lost.
+   */
+  async setUpload({ id, leaseToken }: Claim, upload: BegunUpload): Promise<boolean> {
+    const [changed] = await this.prisma.client.$queryRaw<ChangedRows[]>`
+      WITH begun AS (
+        UPDATE core_storage_file
+        SET ${FORGOTTEN_READ}, upload_id = ${upload.uploadId}, part_size_bytes = ${BigInt(upload.partSizeBytes)},
+            source_version = ${upload.sourceVersion === null ? null : JSON.stringify(upload.sourceVersion)}::jsonb
+        WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
+        RETURNING id
+      ), forgotten AS (DELETE FROM core_storage_part AS part USING begun WHERE part.file_id = begun.id)
+      SELECT count(*)::int AS count FROM begun`;
+    return changed?.count === 1;
   }
 
-  /** Says that Complete is about to be sent, and what was read. False: the lease is lost. */
+  /** Nothing of the upload before is left. False: the lease is lost. */
+  async forgetUpload({ id, leaseToken }: Claim): Promise<boolean> {
+    const [changed] = await this.prisma.client.$queryRaw<ChangedRows[]>`
+      WITH cleaned AS (
+        UPDATE core_storage_file SET ${FORGOTTEN_UPLOAD}, ${FORGOTTEN_SOURCE}
+        WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
+        RETURNING id
+      ), forgotten AS (DELETE FROM core_storage_part AS part USING cleaned WHERE part.file_id = cleaned.id)
+      SELECT count(*)::int AS count FROM cleaned`;
+    return changed?.count === 1;
+  }
+
+  /** Writes down a part that the store took. False: the lease is lost. */
+  async addPart({ id, leaseToken }: Claim, uploadId: string, part: StoredPart): Promise<boolean> {
+    const count = await this.prisma.client.$executeRaw`
+      INSERT INTO core_storage_part (file_id, number, upload_id, size_bytes, etag, digest)
+      SELECT id, ${part.number}, upload_id, ${BigInt(part.sizeBytes)}, ${part.etag}, ${part.digest}
+      FROM core_storage_file
+      WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid AND upload_id = ${uploadId}
+      ON CONFLICT (file_id, number) DO UPDATE
+      SET upload_id = EXCLUDED.upload_id, size_bytes = EXCLUDED.size_bytes, etag = EXCLUDED.etag, digest = EXCLUDED.digest`;
+    return count === 1;
+  }
+
+  /** Of the row's upload, in order. */
+  async listParts({ id, uploadId }: Claim): Promise<StoredPart[]> {
+    const parts = await this.prisma.client.storagePart.findMany({
+      where: { fileId: id, uploadId: uploadId ?? '' },
+      orderBy: { number: 'asc' },
+    });
+    return parts.map(({ number, sizeBytes, etag, digest }) => ({ number, sizeBytes: Number(sizeBytes), etag, digest }));
+  }
+
+  /** Says of the try under way how much of the file it did not have to read. */
+  async noteResumption({ id, attempts }: Claim, fromBytes: number): Promise<void> {
+    await this.prisma.client.storageAttempt.updateMany({
+      where: { fileId: id, number: attempts },
+      data: { resumedFromBytes: BigInt(fromBytes) },
+    });
+  }
+
+  /**
+   * Says that Complete is about to be sent, and what was read; no SHA-256 where a part of it was read by another owner.
+   * False: the lease is lost.
+   */
   async setCompleting(
     claim: Claim,
-    { size, sha256, lengthVerified }: { size: number; sha256: string; lengthVerified: boolean },
+    { size, sha256, lengthVerified }: { size: number; sha256: string | null; lengthVerified: boolean },
   ): Promise<boolean> {
     return await this.change(claim, { completing: true, size: BigInt(size), sha256, lengthVerified });
   }
@@ -379,6 +449,7 @@ export class TransferStateRepository {
 }
 
 const KEPT_UPLOAD = Prisma.sql`upload_id = upload_id`;
-const FORGOTTEN_UPLOAD = Prisma.sql`upload_id = NULL, completing = false, size = NULL, sha256 = NULL, length_verified = NULL`;
+const FORGOTTEN_READ = Prisma.sql`completing = false, size = NULL, sha256 = NULL, length_verified = NULL`;
+const FORGOTTEN_UPLOAD = Prisma.sql`upload_id = NULL, ${FORGOTTEN_READ}`;
 const RELEASED = { leaseToken: null, leaseUntil: null };
 const NO_UPLOAD = { uploadId: null, completing: false, size: null, sha256: null, lengthVerified: null };

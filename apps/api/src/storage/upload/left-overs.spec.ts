@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
 import { LeftOvers } from './left-overs.js';
+import { ObjectCleaner } from './object-cleaner.js';
 
 const KEY = 'a/b.mp4';
 
@@ -12,6 +13,7 @@ let store: Server;
 /** Pages by the markers they are asked with. */
 let pages: Record<string, string>;
 let asked: string[];
+let aborted: string[];
 
 beforeAll(async () => {
   store = createServer(answer);
@@ -27,6 +29,12 @@ afterAll(async () => {
 
 function answer(request: IncomingMessage, response: ServerResponse): void {
   const query = new URL(request.url ?? '', 'http://store').searchParams;
+  const uploadId = query.get('uploadId');
+  if (uploadId !== null) {
+    if (request.method === 'DELETE') aborted.push(uploadId);
+    response.writeHead(404, { 'content-type': 'application/xml' }).end('<Error><Code>NoSuchUpload</Code></Error>');
+    return;
+  }
   const markers = `${query.get('key-marker') ?? ''}:${query.get('upload-id-marker') ?? ''}`;
   asked.push(markers);
   response.setHeader('content-type', 'application/xml');
@@ -56,4 +64,20 @@ it('ends where a store names the same next page for ever', async () => {
   pages = { ':': upload('1') + next(KEY, '1'), [`${KEY}:1`]: upload('1') + next(KEY, '1') };
   expect(await list()).toEqual(['1']);
   expect(asked).toEqual([':', `${KEY}:1`]);
+});
+
+it('looks at every page for uploads whose id got lost, and keeps the one that goes on', async () => {
+  const begun = (id: string, at: string) => upload(id).replace('</Upload>', `<Initiated>${at}</Initiated></Upload>`);
+  const since = new Date('2026-11-25T12:00:00Z');
+  const now = since.toISOString();
+  pages = {
+    ':': begun('before', '2026-11-24T12:00:00.000Z') + begun('kept', now) + next(KEY, 'kept'),
+    [`${KEY}:kept`]: begun('lost', now),
+  };
+  asked = [];
+  aborted = [];
+  const place = { bucket: storage.bucket, key: KEY };
+  expect(await storage.get(ObjectCleaner).discardUnanswered(place, { since, keepId: 'kept' })).toBe(true);
+  expect(asked).toEqual([':', `${KEY}:kept`]);
+  expect(aborted).toEqual(['lost']);
 });

@@ -1,10 +1,11 @@
-import { DeleteObjectCommand, HeadObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
 import { Injectable } from '@nestjs/common';
 import { S3Clients } from '../s3/s3-clients.js';
 import { isGone, toStoreError } from '../s3/s3-error.js';
 import { StorageError } from '../storage.errors.js';
 import { ObjectCleaner } from './object-cleaner.js';
 import { isTokenOf, TOKEN_METADATA } from './object-proof.js';
+import { listUploadsOf } from './uploads-of-key.js';
 
 /** Where a file's tries may have left something, and the signal that ends the work there. */
 export interface LeftOverPlace {
@@ -55,19 +56,11 @@ export class LeftOvers {
 
   /** Ids of the uploads under way at exactly this key, whoever began them. */
   async listUploads({ bucket, key, signal }: LeftOverPlace): Promise<string[]> {
-    const ids: string[] = [];
-    let markers: { KeyMarker?: string; UploadIdMarker?: string } = {};
     try {
-      for (;;) {
-        // By both markers: by the key's alone Swift skips uploads of one key, and Ceph gives the same page for ever.
-        const list = new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key, ...markers });
-        const page = await this.clients.control.send(list, { abortSignal: signal });
-        for (const { Key, UploadId } of page.Uploads ?? []) if (Key === key && UploadId) ids.push(UploadId);
-        const next = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
-        const isStuck = next.KeyMarker === markers.KeyMarker && next.UploadIdMarker === markers.UploadIdMarker;
-        if (page.IsTruncated !== true || isStuck) return [...new Set(ids)];
-        markers = next;
-      }
+      const uploads = await listUploadsOf({ bucket, key }, (list) =>
+        this.clients.control.send(list, { abortSignal: signal }),
+      );
+      return uploads.map(({ UploadId }) => UploadId);
     } catch (error) {
       throw toStoreError(error, 'listing the uploads of', { bucket, key });
     }

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   AbortMultipartUploadCommand,
   DeleteObjectCommand,
-  ListMultipartUploadsCommand,
   ListPartsCommand,
   type MultipartUpload,
 } from '@aws-sdk/client-s3';
@@ -14,6 +13,7 @@ import { StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { isOwn, ObjectProof, ownerOf } from './object-proof.js';
 import type { ObjectPlace, OpenUpload } from './upload-attempt.js';
+import { listUploadsOf } from './uploads-of-key.js';
 
 /**
  * Parts that were in flight can land after an Abort (S3 API reference): look, and abort again. A store that is away is
@@ -72,15 +72,16 @@ export class ObjectCleaner {
     { bucket, key }: ObjectPlace,
     { since, keepId, signal }: UnansweredUploads,
   ): Promise<boolean> {
-    const list = new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key });
-    const look = () => this.clients.control.send(list);
-    const isLost = ({ Key, UploadId, Initiated }: MultipartUpload) =>
-      Key === key && UploadId !== keepId && (Initiated?.getTime() ?? 0) >= since.getTime() - CLOCK_TOLERANCE_MS;
+    const isLost = ({ UploadId, Initiated }: MultipartUpload) =>
+      UploadId !== keepId && (Initiated?.getTime() ?? 0) >= since.getTime() - CLOCK_TOLERANCE_MS;
+    const patience = signal && { action: 'looking for lost uploads of', bucket, key, signal };
     try {
-      const patience = signal && { action: 'looking for lost uploads of', bucket, key, signal };
-      const { Uploads = [] } = await (patience ? this.retry.run(look, patience) : look());
+      const uploads = await listUploadsOf({ bucket, key }, (list) => {
+        const look = () => this.clients.control.send(list);
+        return patience ? this.retry.run(look, patience) : look();
+      });
       let areGone = true;
-      for (const { UploadId = '' } of Uploads.filter(isLost)) {
+      for (const { UploadId } of uploads.filter(isLost)) {
         areGone = (await this.discardParts({ bucket, key, uploadId: UploadId })) && areGone;
       }
       return areGone;

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { type CompletedPart, GetObjectCommand, HeadObjectCommand, ListPartsCommand } from '@aws-sdk/client-s3';
+import { GetObjectCommand, HeadObjectCommand, ListPartsCommand, type Part } from '@aws-sdk/client-s3';
 import { Injectable } from '@nestjs/common';
 import { S3Clients } from '../s3/s3-clients.js';
 import { isForbidden, isGone, isRefusal, toStoreError } from '../s3/s3-error.js';
@@ -61,23 +61,29 @@ export class ObjectProof {
     return true;
   }
 
-  /** By hand: the SDK's paginator goes on for ever where a store names a next marker on its last page too. */
-  async listParts({ bucket, key, uploadId }: OpenUpload): Promise<CompletedPart[]> {
-    const parts: CompletedPart[] = [];
+  /**
+   * None when the store does not know the upload any more.
+   *
+   * By hand: the SDK's paginator goes on for ever where a store names a next marker on its last page too.
+   */
+  async listParts({ bucket, key, uploadId }: OpenUpload, signal?: AbortSignal): Promise<Part[]> {
+    const parts: Part[] = [];
     const params = { Bucket: bucket, Key: key, UploadId: uploadId };
     const listPage = (marker: string | undefined) =>
       this.retry.run(
         () =>
-          this.clients.control.send(new ListPartsCommand({ ...params, PartNumberMarker: marker })).catch((error) => {
-            if (isGone(error)) return undefined;
-            throw error;
-          }),
-        { action: 'listing the parts of', bucket, key },
+          this.clients.control
+            .send(new ListPartsCommand({ ...params, PartNumberMarker: marker }), signal && { abortSignal: signal })
+            .catch((error) => {
+              if (isGone(error)) return undefined;
+              throw error;
+            }),
+        { action: 'listing the parts of', bucket, key, ...(signal && { signal }) },
       );
     for (let marker: string | undefined; ; ) {
       const page = await listPage(marker);
       if (page === undefined) return [];
-      parts.push(...(page.Parts ?? []).map(toCompletedPart));
+      parts.push(...(page.Parts ?? []));
       if (page.IsTruncated !== true || page.NextPartNumberMarker === marker) return parts;
       marker = page.NextPartNumberMarker;
     }
@@ -107,11 +113,6 @@ export class ObjectProof {
   }
 }
 
-/** A part with a checksum must be named with it (S3 API reference). */
-function toCompletedPart({ PartNumber, ETag, ChecksumCRC32 }: CompletedPart): CompletedPart {
-  return { PartNumber, ETag, ...(ChecksumCRC32 !== undefined ? { ChecksumCRC32 } : {}) };
-}
-
 export function isOwn({ token }: FoundObject, owner: string): boolean {
   return isTokenOf(token, owner);
 }
@@ -119,6 +120,13 @@ export function isOwn({ token }: FoundObject, owner: string): boolean {
 /** `owner`: the token of one upload, or the start, up to a dot, of the tokens of several. */
 export function isTokenOf(token: string | undefined, owner: string): boolean {
   return token === owner || token?.startsWith(`${owner}.`) === true;
+}
+
+/** Tokens of files: their id, a dot and the number of the try. Other programs' objects, and streams without a row, have none. */
+const TRANSFER_TOKEN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.\d+$/;
+
+export function isTransferToken(token: string | undefined): token is string {
+  return token !== undefined && TRANSFER_TOKEN.test(token);
 }
 
 /** What the tokens of all tries of the same file begin with: a token is the file's id, a dot and the number of the try. */

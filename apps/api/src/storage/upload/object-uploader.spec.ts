@@ -15,6 +15,7 @@ import type { ByteSource } from '../source/byte-source.js';
 import { StorageError } from '../storage.errors.js';
 import { ObjectUploader, type WriteRequest } from './object-uploader.js';
 import { PartBufferPool } from './part-buffer-pool.js';
+import type { StoredPart } from './stored-part.js';
 import { StreamSource } from './stream-source.js';
 
 const MiB = 1024 * 1024;
@@ -157,6 +158,36 @@ describe('an object', () => {
     await expectContent(key, content);
     expect(source.mostReading).toBe(3);
     expect(mostSending).toBeLessThanOrEqual(QUEUE);
+  });
+
+  it('has no part read or sent further ahead of one that the store has not taken than the queue is long', async () => {
+    const content = randomBytes(9 * PART + 3);
+    const source = new SideBySideSource(content, 3);
+    const firstTaken = Promise.withResolvers<void>();
+    const partOf = ({ url = '' }: IncomingMessage) =>
+      Number(new URL(url, 'http://store').searchParams.get('partNumber'));
+    way.delay = (request) => (partOf(request) === 1 ? firstTaken.promise : undefined);
+    const sent: number[] = [];
+    way.disturb = (request) => {
+      if (kindOf(request) === 'part') sent.push(partOf(request));
+      return false;
+    };
+    const taken: number[] = [];
+    let ahead: { sent: number[]; begun: number } | undefined;
+    const onPart = async ({ number }: StoredPart) => {
+      taken.push(number);
+      if (taken.length !== QUEUE) return;
+      // Longer than a part takes that nothing holds back.
+      for (let looks = 0; looks < 10; looks += 1) await leftAt('objects/');
+      ahead = { sent: [...sent], begun: source.begun };
+      firstTaken.resolve();
+    };
+    const { key, written } = write(source, { hooks: { onPart } });
+    await written;
+    await expectContent(key, content);
+    expect(ahead?.sent.sort()).toEqual([1, 2, 3]);
+    // The reads that the source has use for come on top of the queue.
+    expect(ahead?.begun).toBe(QUEUE + 3);
   });
 
   it('is kept as the options say', async () => {
@@ -547,8 +578,10 @@ describe('limits', () => {
 class SideBySideSource implements ByteSource {
   readonly contentEncoding = null;
   readonly isLengthVerified = true;
+  readonly version = null;
   readonly length: number;
   mostReading = 0;
+  begun = 0;
   private position = 0;
   private waiting: (() => void)[] = [];
 
@@ -563,6 +596,7 @@ class SideBySideSource implements ByteSource {
   async read(buffer: Buffer): Promise<number> {
     const bytes = this.content.subarray(this.position, this.position + buffer.length);
     this.position += bytes.length;
+    this.begun += 1;
     await new Promise<void>((resolve) => {
       this.waiting.push(resolve);
       this.mostReading = Math.max(this.mostReading, this.waiting.length);
@@ -579,6 +613,7 @@ class SideBySideSource implements ByteSource {
 class StalledSource implements ByteSource {
   readonly contentEncoding = null;
   readonly isLengthVerified = true;
+  readonly version = null;
   readonly readsAtOnce = 1;
   destroyed: Error | undefined;
   onStall = () => {};

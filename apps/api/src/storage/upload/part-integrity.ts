@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import type { PutObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3';
@@ -31,20 +31,45 @@ export interface PartDigest {
   readonly input: { readonly ChecksumCRC32?: string; readonly ContentMD5?: string };
   /** Value of x-amz-content-sha256, which the signature covers. */
   readonly payloadHash: string;
+  /** For whoever compares the stored bytes later: as StoredPart has it. */
+  readonly name: string;
+}
+
+/** The hash of a part as its bytes come. */
+export class PartHash {
+  private readonly hash: Hash | undefined;
+  private crc = 0;
+
+  constructor(private readonly integrity: PartIntegrity) {
+    this.hash = integrity === 'crc32' ? undefined : createHash(integrity);
+  }
+
+  update(bytes: Buffer): void {
+    if (this.hash === undefined) this.crc = crc32(bytes, this.crc);
+    else this.hash.update(bytes);
+  }
+
+  /** To be asked for once; `name` begins with the way it was made. */
+  digest(): { bytes: Buffer; name: string } {
+    const bytes = this.hash?.digest() ?? Buffer.alloc(4);
+    if (this.hash === undefined) bytes.writeUInt32BE(this.crc);
+    return { bytes, name: `${this.integrity}:${bytes.toString('base64')}` };
+  }
+}
+
+/** How a named hash was made; undefined for what is none. */
+export function integrityOf(name: string | undefined): PartIntegrity | undefined {
+  return /^(crc32|md5|sha256):/.exec(name ?? '')?.[1] as PartIntegrity | undefined;
 }
 
 export async function digestPart(integrity: PartIntegrity, body: Buffer): Promise<PartDigest> {
-  if (integrity === 'crc32') {
-    let sum = 0;
-    for await (const stretch of inStretches(body)) sum = crc32(stretch, sum);
-    const bytes = Buffer.alloc(4);
-    bytes.writeUInt32BE(sum);
-    return { input: { ChecksumCRC32: bytes.toString('base64') }, payloadHash: UNSIGNED };
-  }
-  const hash = createHash(integrity);
+  const hash = new PartHash(integrity);
   for await (const stretch of inStretches(body)) hash.update(stretch);
-  if (integrity === 'sha256') return { input: {}, payloadHash: hash.digest('hex') };
-  return { input: { ContentMD5: hash.digest('base64') }, payloadHash: UNSIGNED };
+  const { bytes, name } = hash.digest();
+  if (integrity === 'sha256') return { input: {}, payloadHash: bytes.toString('hex'), name };
+  const base64 = bytes.toString('base64');
+  const input = integrity === 'crc32' ? { ChecksumCRC32: base64 } : { ContentMD5: base64 };
+  return { input, payloadHash: UNSIGNED, name };
 }
 
 /** The SDK signs the hash it finds, also over http, where it would hash the body itself once a try. */

@@ -11,6 +11,8 @@ export interface PartLoopPlan {
   readonly maxParts: number;
   /** Parts in flight at once. */
   readonly queueSize: number;
+  /** The first parts, where the store has them already: the source goes on behind them. */
+  readonly stored?: readonly CompletedPart[];
 }
 
 /** Bytes of the source in a buffer of the pool. */
@@ -26,11 +28,14 @@ type SendPart = (part: FilledPart) => Promise<CompletedPart>;
 /**
  * Reads a source into part buffers and hands each on while the next are read.
  *
- * Reads begin in order, so that parts hold the bytes in order; they may end, and parts may be sent, out of order.
- * Buffers in use: the parts in flight, and the reads that the source has use for.
+ * Reads begin in order, so that parts hold the bytes in order; they may end, and parts may be sent, out of order, but
+ * never more than `queueSize` numbers ahead of the first one that the store has not taken: what lies behind that one is
+ * read again after a crash. Buffers in use: the parts in flight, and the reads that the source has use for.
  */
 export class PartLoop {
-  private readonly parts: CompletedPart[] = [];
+  private readonly parts: CompletedPart[];
+  /** How many of the first parts the store has, without a gap. */
+  private taken: number;
   private readonly slots: ReturnType<typeof pLimit>;
   /** Parts that are being read, or wait for those before them to be sent. */
   private pending = 0;
@@ -43,11 +48,13 @@ export class PartLoop {
     private readonly plan: PartLoopPlan,
     private readonly attempt: UploadAttempt,
   ) {
+    this.parts = [...(plan.stored ?? [])];
+    this.taken = this.parts.length;
     this.slots = pLimit(plan.queueSize);
     attempt.signal.addEventListener('abort', () => this.tellChange(), { once: true });
   }
 
-  /** The first part alone, to see whether it is the whole file. */
+  /** The first part alone, to see whether it is the whole file; the source cannot begin anew behind it. */
   async readFirst(): Promise<FilledPart & { isWholeFile: boolean }> {
     const part = await this.read(1, await this.share.acquire(this.attempt.signal));
     const { length } = this.source;
@@ -65,7 +72,7 @@ export class PartLoop {
     const tasks: Promise<void>[] = [];
     try {
       if (first !== undefined) tasks.push(this.carry(Promise.resolve(first), send));
-      for (let number = (first?.number ?? 0) + 1; await this.isReadUseful(number); number += 1) {
+      for (let number = (first?.number ?? this.taken) + 1; await this.isReadUseful(number); number += 1) {
         const buffer = await this.share.acquire(this.attempt.signal);
         tasks.push(this.carry(this.read(number, buffer), send));
       }
@@ -95,10 +102,21 @@ export class PartLoop {
 
   private async isReadUseful(number: number): Promise<boolean> {
     const { source, attempt, plan } = this;
-    while (this.pending >= Math.max(1, source.readsAtOnce) && !attempt.signal.aborted) await this.changed.promise;
+    const readsAtOnce = () => Math.max(1, source.readsAtOnce);
+    const isEnough = () => this.pending >= readsAtOnce() || !this.isNear(number, readsAtOnce() - 1);
+    while (isEnough() && !attempt.signal.aborted) await this.changed.promise;
     attempt.signal.throwIfAborted();
     const last = source.length === null ? plan.maxParts : Math.ceil(source.length / plan.partSizeBytes);
     return !this.isEnded && number <= last;
+  }
+
+  /** Whether a part is no more than `queueSize` numbers, and so many `more`, ahead of the first that is not taken. */
+  private isNear(number: number, more = 0): boolean {
+    return number <= this.taken + 1 + this.plan.queueSize + more;
+  }
+
+  private async untilNear(number: number): Promise<void> {
+    while (!this.isNear(number) && !this.attempt.signal.aborted) await this.changed.promise;
   }
 
   /** Begins at once to read. A byte more than is expected is asked for where it fits, so that a short read proves the end. */
@@ -128,6 +146,7 @@ export class PartLoop {
     try {
       const part = await filling;
       try {
+        await this.untilNear(part.number);
         await this.slots(async () => {
           leave();
           if (part.body.length > 0 || part.number === 1) await this.send(part, send);
@@ -145,6 +164,7 @@ export class PartLoop {
   private async send(part: FilledPart, send: SendPart): Promise<void> {
     this.attempt.signal.throwIfAborted();
     this.parts[part.number - 1] = await send(part);
+    while (this.parts[this.taken] !== undefined) this.taken += 1;
   }
 
   private tellChange(): void {

@@ -24,6 +24,7 @@ const MIN_BYTES_PER_SECOND = 64 * 1024;
 export interface SendingMode {
   readonly integrity: PartIntegrity;
   readonly headers: ObjectHeaders;
+  readonly partSizeBytes: number;
   /** A single PUT makes the object only where nothing stands at the key: it has no upload id to fence it. */
   readonly isPutConditional: boolean;
 }
@@ -42,7 +43,7 @@ export class PartSender {
   ) {}
 
   /** Begins a multipart upload, whose id the owner of the attempt is told before this resolves. */
-  async begin(attempt: UploadAttempt, { integrity, headers }: SendingMode): Promise<void> {
+  async begin(attempt: UploadAttempt, { integrity, headers, partSizeBytes }: SendingMode): Promise<void> {
     const { bucket: Bucket, key: Key, token, hooks } = attempt.target;
     const create = new CreateMultipartUploadCommand({
       Bucket,
@@ -68,21 +69,24 @@ export class PartSender {
     if (uploadId === undefined) {
       throw new StorageError('UPLOAD_FAILED', `the store began an upload of ${Bucket}/${Key} and gave it no id`);
     }
-    await hooks?.onUploadId?.(uploadId);
+    await hooks?.onUploadId?.(uploadId, { partSizeBytes });
+    attempt.isUploadKnown = true;
     if (!attempt.isCreateUnclear) return;
     // Only now: the owner has just said that the file is still ours. What is left holds no part, and the upload goes on.
     const { place, createdAt: since, signal } = attempt;
     await this.cleaner.discardUnanswered(place, { since, keepId: uploadId, signal });
   }
 
+  /** Resolves when the store has the part, and the owner of the attempt was told so. */
   async sendPart(
     attempt: UploadAttempt,
     number: number,
     body: Buffer,
     { integrity }: SendingMode,
   ): Promise<CompletedPart> {
-    const { input, payloadHash } = await this.hashing(() => digestPart(integrity, body));
+    const { input, payloadHash, name: digest } = await this.hashing(() => digestPart(integrity, body));
     const { bucket: Bucket, key: Key } = attempt.place;
+    const answer: { part?: CompletedPart & { ETag: string } } = {};
     const send = async () => {
       const part = { Bucket, Key, UploadId: attempt.uploadId, PartNumber: number, Body: body, ...input };
       const command = new UploadPartCommand(part);
@@ -94,15 +98,17 @@ export class PartSender {
           'UPLOAD_FAILED',
           `the store took part ${number} of ${Bucket}/${Key} and gave it no ETag`,
         );
-      return { PartNumber: number, ETag, ...(ChecksumCRC32 !== undefined ? { ChecksumCRC32 } : {}) };
+      answer.part = { PartNumber: number, ETag, ...(ChecksumCRC32 !== undefined ? { ChecksumCRC32 } : {}) };
     };
     try {
-      return await this.retry.run(send, { ...attempt.place, action: 'upload of', signal: attempt.signal });
+      await this.retry.run(send, { ...attempt.place, action: 'upload of', signal: attempt.signal });
     } catch (error) {
-      if (!isUploadGone(error)) throw error;
-      const message = `${Bucket}/${Key}: the store does not know the upload any more; it expired, or somebody aborted it`;
-      throw new StorageError('UPLOAD_FAILED', message, { cause: error });
+      // A part that was waited for behind the first error is of use to whoever goes on.
+      if (answer.part === undefined || !attempt.keepsParts) throw toPartError(error, attempt);
     }
+    const part = answer.part as CompletedPart & { ETag: string };
+    await attempt.target.hooks?.onPart?.({ number, sizeBytes: body.length, etag: part.ETag, digest });
+    return part;
   }
 
   /** The object in one request. */
@@ -141,8 +147,14 @@ export class PartSender {
   }
 
   /** Beyond the way of the bytes there is time for the connection, the answer and a store that is busy. */
-  private limitsOf({ signal }: UploadAttempt, body: Buffer): { abortSignal: AbortSignal; requestTimeout: number } {
+  private limitsOf({ partSignal }: UploadAttempt, body: Buffer): { abortSignal: AbortSignal; requestTimeout: number } {
     const wayMs = (body.length / MIN_BYTES_PER_SECOND) * 1_000;
-    return { abortSignal: signal, requestTimeout: this.options.store.answerTimeoutMs + wayMs };
+    return { abortSignal: partSignal, requestTimeout: this.options.store.answerTimeoutMs + wayMs };
   }
+}
+
+function toPartError(error: unknown, { place: { bucket, key } }: UploadAttempt): unknown {
+  if (!isUploadGone(error)) return error;
+  const message = `${bucket}/${key}: the store does not know the upload any more; it expired, or somebody aborted it`;
+  return new StorageError('UPLOAD_FAILED', message, { cause: error });
 }

@@ -18,6 +18,8 @@ export class StreamSource implements ByteSource {
   readonly length: number | null;
   readonly contentEncoding: string | null;
   readonly isLengthVerified = true;
+  /** No other process has the stream. */
+  readonly version = null;
   readonly readsAtOnce = 1;
 
   private readonly chunks: AsyncIterator<unknown>;

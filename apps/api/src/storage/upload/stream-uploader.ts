@@ -79,6 +79,7 @@ export class StreamUploader {
     const mode: SendingMode = {
       integrity: choosePartIntegrity(store, profile),
       headers: objectHeaders(contentType, null, object),
+      partSizeBytes,
       isPutConditional: false,
     };
     const { bucket: Bucket, key: Key } = attempt.place;

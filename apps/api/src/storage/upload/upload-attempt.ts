@@ -1,10 +1,13 @@
 import type { CompletedPart } from '@aws-sdk/client-s3';
 import { StorageError } from '../storage.errors.js';
+import type { ResumedUpload, StoredPart } from './stored-part.js';
 
 /** What the owner of an upload wants to know, awaited at its place. An error ends the upload. */
 export interface UploadHooks {
-  /** The store gave this id; no part has been sent yet. */
-  onUploadId?(uploadId: string): Promise<void>;
+  /** The store gave this id; no part has been sent yet, and the source will be of no other version any more. */
+  onUploadId?(uploadId: string, plan: { partSizeBytes: number }): Promise<void>;
+  /** The store took this part of a multipart upload; parts come in any order. */
+  onPart?(part: StoredPart): Promise<void>;
   /** The upload failed, and the store may have begun it all the same, with an id that nobody was told. */
   onUnanswered?(): void;
   /** All bytes are stored as parts, or held for the one PUT: the next request makes the object. */
@@ -28,6 +31,13 @@ export interface UploadTarget extends ObjectPlace {
   readonly token: string;
   readonly hooks?: UploadHooks | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Goes on with an upload that another process began: no Create, and its parts are not sent again. */
+  readonly resume?: ResumedUpload | undefined;
+  /**
+   * Asked once, with the first error, when an upload whose id its owner knows fails before Complete is sent. True: its
+   * parts stay for whoever goes on with it, and those in flight are waited for.
+   */
+  readonly keepParts?: ((error: unknown) => boolean) | undefined;
 }
 
 /** How far one upload has come: what its end, good or bad, is judged by. */
@@ -35,6 +45,10 @@ export class UploadAttempt {
   /** Read from the source so far. */
   bytes = 0;
   uploadId: string | undefined;
+  /** The owner was told the id, or told it: somebody can go on with the upload. */
+  isUploadKnown = false;
+  /** The upload failed, and its parts stay for whoever goes on with it. */
+  keepsParts = false;
   /** When Create was sent first; `isCreateUnclear` once an upload may have been begun whose id got lost. */
   createdAt = new Date(0);
   isCreateUnclear = false;
@@ -45,15 +59,25 @@ export class UploadAttempt {
   /** `If-None-Match: *` goes with Complete. */
   isCompleteConditional = false;
   firstError: unknown;
+  /** The row belongs to another owner now: this one may not touch the store any more, not even to clean up. */
+  isFenced = false;
 
   private readonly stop = new AbortController();
+  private readonly cut = new AbortController();
+  private patience: NodeJS.Timeout | undefined;
   private readonly onCancel = () => this.fail(this.target.signal?.reason);
 
-  /** `endSource` is called once, with the first error. */
+  /**
+   * `endSource` is called once, with the first error; after it, parts that are kept have `partPatienceMs` to end in.
+   */
   constructor(
     readonly target: UploadTarget,
     private readonly endSource: (reason: Error) => void,
+    private readonly partPatienceMs = 0,
   ) {
+    this.uploadId = target.resume?.uploadId;
+    this.isUploadKnown = target.resume !== undefined;
+    this.bytes = target.resume?.parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) ?? 0;
     if (target.signal?.aborted) this.onCancel();
     target.signal?.addEventListener('abort', this.onCancel, { once: true });
   }
@@ -63,9 +87,9 @@ export class UploadAttempt {
     return this.stop.signal;
   }
 
-  /** The row belongs to another owner now: this one may not touch the store any more, not even to clean up. */
-  get isFenced(): boolean {
-    return this.firstError instanceof StorageError && this.firstError.code === 'TRANSFER_LOST';
+  /** Ends requests that carry a part: with the first error too, but later where parts are kept. */
+  get partSignal(): AbortSignal {
+    return this.cut.signal;
   }
 
   get place(): ObjectPlace {
@@ -78,11 +102,22 @@ export class UploadAttempt {
     return this.uploadId === undefined ? undefined : { ...this.place, uploadId: this.uploadId };
   }
 
+  private get mayKeepParts(): boolean {
+    return this.isUploadKnown && this.completion === undefined && !this.isFenced;
+  }
+
   /** Remembers the first error, ends the requests in flight, and the source with it: a stalled read would never end. */
   fail(error: unknown): void {
+    // Also behind the first error: whoever learns it late has lost the right to clean up all the same.
+    this.isFenced ||= error instanceof StorageError && error.code === 'TRANSFER_LOST';
+    if (this.isFenced) this.cut.abort(error);
     if (this.firstError !== undefined) return;
     this.firstError = error ?? new Error('upload ended without a reason');
+    this.keepsParts = this.mayKeepParts && this.target.keepParts?.(this.firstError) === true;
     this.stop.abort(this.firstError);
+    const cut = () => this.cut.abort(this.firstError);
+    if (this.keepsParts) this.patience = setTimeout(cut, this.partPatienceMs);
+    else cut();
     this.endSource(error instanceof Error ? error : new Error('upload ended', { cause: error }));
   }
 
@@ -102,6 +137,7 @@ export class UploadAttempt {
 
   /** Call it when nothing more is read or sent. */
   end(): void {
+    clearTimeout(this.patience);
     this.target.signal?.removeEventListener('abort', this.onCancel);
   }
 }

@@ -1,3 +1,4 @@
+import type { CompletedPart, Part } from '@aws-sdk/client-s3';
 import { Injectable } from '@nestjs/common';
 import { StoreCapabilities } from '../s3/store-capabilities.js';
 import { StorageError } from '../storage.errors.js';
@@ -58,9 +59,9 @@ export class UploadOutcome {
    * @throws StorageError UPLOAD_FAILED after the object, if it is ours, was removed
    */
   async prove(attempt: UploadAttempt): Promise<UploadedObject> {
-    const { bytes: size, target, place } = attempt;
+    const { bytes: size, place } = attempt;
     if (attempt.isFenced) throw attempt.firstError;
-    const found = (await this.proof.findOwn(place, target.token)) ?? (await this.findLate(attempt));
+    const found = (await this.proof.findOwn(place, makerOf(attempt))) ?? (await this.findLate(attempt));
     if (found?.size === size && (await this.proof.isReadable(place, size))) return { size, etag: found.etag };
     if (found !== undefined) await this.discardObject(attempt);
     throw new StorageError(
@@ -76,7 +77,7 @@ export class UploadOutcome {
     if (attempt.completion !== undefined) {
       if (await this.settleComplete(attempt, attempt.completion.error)) return;
     } else if (attempt.upload !== undefined) {
-      await this.discardParts(attempt);
+      if (!attempt.keepsParts) await this.discardParts(attempt);
     } else if (attempt.isCreateUnclear) {
       const areGone = await this.cleaner.discardUnanswered(attempt.place, { since: attempt.createdAt });
       if (!areGone) attempt.target.hooks?.onUnanswered?.();
@@ -102,7 +103,7 @@ export class UploadOutcome {
     let found = await this.proof.findOwn(place, owner);
     if (found?.size !== size && uploadId !== null) {
       const upload = { ...place, uploadId };
-      const parts = await this.proof.listParts(upload);
+      const parts = (await this.proof.listParts(upload)).map(toListedPart);
       const isConditional = (await this.capabilities.profile()).conditionalComplete.value === 'honoured';
       if (parts.length > 0 && (await this.completion.settle(upload, parts, { owner, size, isConditional }))) {
         found = await this.proof.findOwn(place, owner);
@@ -117,7 +118,7 @@ export class UploadOutcome {
   private async settleComplete(attempt: UploadAttempt, error: unknown): Promise<boolean> {
     const { upload, completion, bytes: size, isCompleteConditional: isConditional } = attempt;
     if (upload === undefined || completion === undefined) throw new Error('no Complete was sent');
-    const expected = { owner: attempt.target.token, size, isConditional };
+    const expected = { owner: makerOf(attempt), size, isConditional };
     if (await this.completion.settle(upload, completion.parts, expected, error)) return true;
     await this.discardParts(attempt);
     return false;
@@ -125,11 +126,12 @@ export class UploadOutcome {
 
   /** Of an object that does not show although its PUT or its Complete seemed to go well. */
   private async findLate(attempt: UploadAttempt): Promise<FoundObject | undefined> {
-    const { target, place } = attempt;
-    if (attempt.completion === undefined) return await this.completion.awaitShown(place, target.token);
+    const { place } = attempt;
+    const maker = makerOf(attempt);
+    if (attempt.completion === undefined) return await this.completion.awaitShown(place, maker);
     // The SDK takes some errors with status 200 for success: this Complete was none.
     const isMade = await this.settleComplete(attempt, undefined);
-    return isMade ? await this.proof.findOwn(place, target.token) : undefined;
+    return isMade ? await this.proof.findOwn(place, maker) : undefined;
   }
 
   /** What fails here is not what the caller is told: the row keeps what the next owner needs to look again. */
@@ -159,6 +161,16 @@ export class UploadOutcome {
     }
     return false;
   }
+}
+
+/** What the object's token is, or begins with: an upload that is gone on with got its token from an earlier try. */
+function makerOf({ target: { token, resume } }: UploadAttempt): string {
+  return resume === undefined ? token : ownerOf(token);
+}
+
+/** A part with a checksum must be named with it (S3 API reference). */
+function toListedPart({ PartNumber, ETag, ChecksumCRC32 }: Part): CompletedPart {
+  return { PartNumber, ETag, ...(ChecksumCRC32 !== undefined ? { ChecksumCRC32 } : {}) };
 }
 
 type UploadParts = NonNullable<UploadAttempt['completion']>['parts'];
