@@ -444,11 +444,10 @@ describe('deleteFile', () => {
     const locked = "UPDATE core_storage_file SET bucket = 'no-such-bucket' WHERE id = $1";
     await storage.database.query(locked, [file.id]);
     await expect(storage.transfers.deleteFile(file, true)).rejects.toMatchObject({ code: 'BUCKET_NOT_FOUND' });
-    const restored = await storage.files.restore({ workspaceId, id: file.id });
-    expect(restored).toMatchObject({
-      deletedAt: null,
-      transferStatus: 'FAILED',
-      transferError: expect.stringMatching(/^FILE_DELETED: /),
+    await expect(storage.files.restore({ workspaceId, id: file.id })).rejects.toMatchObject({ code: 'FILE_BUSY' });
+    expect(await rowAt(path)).toMatchObject({
+      transfer_status: 'FAILED',
+      transfer_error: expect.stringMatching(/^FILE_DELETED: /),
     });
   });
 

@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { type FileKey, type StorageFile, StorageFileRepository } from '../storage-file.repository.js';
-import { LeaseKeeper } from '../transfer/lease-keeper.js';
+import { LeaseKeeper, transferLost } from '../transfer/lease-keeper.js';
 import { type Claim, TransferStateRepository } from '../transfer/transfer-state.repository.js';
 import { ObjectCleaner } from '../upload/object-cleaner.js';
 
@@ -52,14 +52,18 @@ export class FileRemoval {
         throw new StorageError('FILE_BUSY', `parts of file ${id} cannot be discarded now; delete it again later`);
       }
       await this.cleaner.assertObjectGone({ bucket, key });
-      if (!(await this.state.remove(claim))) {
-        throw new StorageError('FILE_BUSY', `file ${id} was taken over while it was removed; delete it again`);
-      }
+      if (!(await this.state.remove(claim))) throw transferLost(claim);
     } catch (error) {
       await this.state.release(claim).catch(() => {}); // The first error counts; the lease runs out by itself.
-      throw error;
+      if (!isTakenOver(error)) throw error;
+      const message = `file ${id} was taken over while it was removed; delete it again`;
+      throw new StorageError('FILE_BUSY', message, { cause: error });
     } finally {
       lease.end();
     }
   }
+}
+
+function isTakenOver(error: unknown): boolean {
+  return error instanceof StorageError && error.code === 'TRANSFER_LOST';
 }

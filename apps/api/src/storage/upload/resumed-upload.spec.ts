@@ -88,7 +88,8 @@ class Journey {
 
   /** Writes what `source` gives, as a runner does. */
   async write(source: ByteSource, changes: Partial<WriteRequest> = {}) {
-    this.tries += 1;
+    // A try that goes on with an upload uses the token of the one that began it: the object carries that.
+    if (changes.resume === undefined) this.tries += 1;
     const { hooks, ...rest } = changes;
     return await uploader.write({
       bucket: this.bucket,
