@@ -272,6 +272,7 @@ export class TransferStateRepository {
       SELECT id, ${part.number}, upload_id, ${BigInt(part.sizeBytes)}, ${part.etag}, ${part.digest}
       FROM core_storage_file
       WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid AND upload_id = ${uploadId}
+      FOR KEY SHARE -- A row that is being removed is waited for: without it the part would break the foreign key.
       ON CONFLICT (file_id, number) DO UPDATE
       SET upload_id = EXCLUDED.upload_id, size_bytes = EXCLUDED.size_bytes, etag = EXCLUDED.etag, digest = EXCLUDED.digest`;
     return count === 1;
