@@ -12,6 +12,8 @@ const HARMLESS = 'it has lost the row, and changes neither row nor object';
 
 /** Wakes it when another has brought the file to its end, and gives it its time to do harm. */
 async function wakeAfterEnd(play: CrashPlay, sleeper: ProductProcess): Promise<void> {
+  // The system would go on to receive for one that sleeps.
+  play.file.releaseOthers();
   play.letGo();
   const row = await play.ended();
   const object = await play.object();
@@ -126,6 +128,7 @@ export const ZOMBIE_FAULTS: readonly CrashFault[] = [
       owner.signal('SIGUSR2');
       await owner.printed(/blocked/);
       await play.nextOwner(owner);
+      play.file.releaseOthers();
       play.letGo();
       await play.ended();
       await play.quiet();
