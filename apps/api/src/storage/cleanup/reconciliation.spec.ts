@@ -295,7 +295,7 @@ describe('an entry that somebody makes for an upload', () => {
     if (claim === null) throw new Error('the row is not to be had');
     const left = { bucket: storage.bucket, path, fileId: id, uploadId };
     const [isDone] = await Promise.all([
-      state.markDone(claim, { size: 5, etag: null, sha256: null, isLengthVerified: true }),
+      state.markDone(claim, { size: 5, etag: null, sha256: null, sha256Origin: null, isLengthVerified: true }),
       storage.get(PurgeRepository).note(left),
     ]);
     expect(isDone).toBe(true);
