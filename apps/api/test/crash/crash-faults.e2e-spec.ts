@@ -39,7 +39,8 @@ describe('whatever dies, the transfer ends as the table says', () => {
 
 async function playRow(row: CrashFault): Promise<void> {
   const { leaseSeconds } = row;
-  if (leaseSeconds !== undefined) return await playOn(await open({ TRANSFER_LEASE_SECONDS: String(leaseSeconds) }), row);
+  if (leaseSeconds !== undefined)
+    return await playOn(await open({ TRANSFER_LEASE_SECONDS: String(leaseSeconds) }), row);
   const product = free.pop() ?? (await new Promise<CrashProduct>((resolve) => waiting.push(resolve)));
   try {
     await playOn(product, row);

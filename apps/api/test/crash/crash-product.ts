@@ -58,7 +58,6 @@ export class CrashProduct {
       { ...VARIABLES, ...variables, TRANSFER_WORKER: 'none', PURGE_INTERVAL_SECONDS: '86400', LOG_LEVEL: 'silent' },
       openTestDatabase(stage.databaseUrl),
       {
-        dataDir: stage.folder,
         variables: {
           DATA_ENCRYPTION_KEY: TEST_ENCRYPTION_KEY,
           S3_ENDPOINT: direct.S3_ENDPOINT ?? '',
