@@ -14,7 +14,7 @@ import { startTestStore, type TestStore } from './support/test-store.js';
 import { mintToken, TEST_JWT_SECRET } from './support/test-token.js';
 
 const MiB = 1024 * 1024;
-/** CI sets 1024,5120; one size keeps a run on a desk short. */
+/** `LARGE_FILE_SIZES_MIB=1024,5120` sends both. */
 const SIZES_MIB = (process.env.LARGE_FILE_SIZES_MIB ?? '1024').split(',').map(Number);
 /** Peak resident memory above that of the idle API. */
 const MEMORY_LIMIT_MIB = 200;
