@@ -45,6 +45,14 @@ describe('pnpm chaos', () => {
     expect(run.code).toBe(0);
   });
 
+  it('plans the same rounds of kills for a seed, with every phase in the first fourteen', async () => {
+    const few = linesOf(await chaos('--kill', '--plan', '--seed', '7', '--rounds', '14'));
+    const more = linesOf(await chaos('--kill', '--plan', '--seed', '7', '--rounds', '20'));
+    expect(more.slice(0, 14)).toEqual(few);
+    const phases = few.map((line) => (JSON.parse(line) as { phase?: string }).phase).filter((phase) => phase !== undefined);
+    expect(phases.toSorted()).toEqual(['commit', 'completing', 'create', 'parts', 'purge', 'row', 'verify']);
+  });
+
   it('refuses a number that is none', async () => {
     expect(await chaos('--seed', 'x')).toMatchObject({ code: 2 });
   });

@@ -27,7 +27,8 @@ export class PacedFile {
   isHonouringRanges = true;
   /** Requests are answered 404. */
   isGone = false;
-  private limit = Number.POSITIVE_INFINITY;
+  /** Of the answers that began under it. */
+  private hold = { limit: Number.POSITIVE_INFINITY };
   private isSilent = false;
   private paidUntilMs = 0;
   private readonly changes = new EventEmitter().setMaxListeners(0);
@@ -52,7 +53,7 @@ export class PacedFile {
 
   /** No byte at or behind this place in the file is sent until `release`. */
   holdAt(position: number): void {
-    this.limit = position;
+    this.hold.limit = position;
   }
 
   /** Requests are not even answered until `release`. */
@@ -61,9 +62,14 @@ export class PacedFile {
   }
 
   release(): void {
-    this.limit = Number.POSITIVE_INFINITY;
+    this.hold.limit = Number.POSITIVE_INFINITY;
     this.isSilent = false;
     this.tell();
+  }
+
+  /** Answers that begin from now on are not held; those under way are for ever. */
+  releaseOthers(): void {
+    this.hold = { limit: Number.POSITIVE_INFINITY };
   }
 
   /** Other bytes of the same length from now on, under another ETag. */
@@ -131,14 +137,14 @@ export class PacedFile {
     record: SourceRequest,
     { start, end, signal }: { start: number; end: number; signal: AbortSignal },
   ): Promise<void> {
-    const { content } = this; // An answer under way is of one version.
+    const { content, hold } = this; // An answer under way is of one version.
     response.flushHeaders();
     const gone = new Promise<never>((_, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     });
     gone.catch(() => {}); // It may come after the last byte.
     for (let position = start; position < end; ) {
-      const to = Math.min(position + CHUNK_BYTES, end, Math.max(position, this.limit));
+      const to = Math.min(position + CHUNK_BYTES, end, Math.max(position, hold.limit));
       if (to === position) {
         await this.changed(signal);
         continue;

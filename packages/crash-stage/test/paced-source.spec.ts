@@ -36,6 +36,20 @@ it('sends nothing behind the place at which it is held', async () => {
   expect((await reading).body).toHaveLength(3 * MiB);
 });
 
+it('lets later answers go on while an earlier one stays held', async () => {
+  const file = source.add(3 * MiB);
+  file.holdAt(MiB);
+  const held = new AbortController();
+  const reading = fetch(file.url, { signal: held.signal }).then((answer) => answer.arrayBuffer());
+  await file.sentUpTo(MiB);
+  file.releaseOthers();
+  file.release();
+  expect((await read(file.url)).body).toHaveLength(3 * MiB);
+  expect(file.requests[0]?.sentBytes).toBe(MiB);
+  held.abort();
+  await expect(reading).rejects.toThrow();
+});
+
 it('sends the whole file to a range of the version before, and where it honours none', async () => {
   const file = source.add(1_000);
   const before = file.etag;

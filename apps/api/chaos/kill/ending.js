@@ -1,4 +1,5 @@
 // What must hold when every transfer has ended and every clean-up had its time.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ListMultipartUploadsCommand, paginateListObjectsV2 } from '@aws-sdk/client-s3';
 import { PART_SIZE_BYTES, QUEUE_SIZE } from './kill-stage.js';
 
@@ -8,8 +9,9 @@ const IN_FLIGHT_BYTES = (QUEUE_SIZE + 1) * PART_SIZE_BYTES;
 /** What the source has sent and nobody has read lies in the sockets of both sides (tcp(7), tcp_rmem and tcp_wmem). */
 const IN_SOCKETS_BYTES = 10 * MiB;
 /** Entries are looked at again after the longest time in which a late request could land: here it passes at once. */
-const HOURS_PASS =
-  "UPDATE core_storage_purge SET next_attempt_at = now(), created_at = created_at - interval '1 hour' WHERE NOT removing OR next_attempt_at > now() + interval '5 seconds'";
+const HOURS_PASS = "UPDATE core_storage_purge SET next_attempt_at = now(), created_at = created_at - interval '1 hour'";
+const NOT_UNDER_WORK = 'WHERE NOT removing';
+const POLL_MS = 500;
 const PURGE_LIMIT_MS = 60_000;
 
 /** @returns the audit's report */
@@ -57,12 +59,14 @@ export async function settle(stage, checks) {
   return audit;
 }
 
+/** At first those of workers that were killed at it, too, whose minute is not over. */
 async function awaitPurge({ crash }) {
   const giveUpAt = performance.now() + PURGE_LIMIT_MS;
-  do {
-    await crash.query(HOURS_PASS);
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  } while ((await crash.query('SELECT FROM core_storage_purge')).length > 0 && performance.now() < giveUpAt);
+  await crash.query(HOURS_PASS);
+  while ((await crash.query('SELECT FROM core_storage_purge')).length > 0 && performance.now() < giveUpAt) {
+    await sleep(POLL_MS);
+    await crash.query(`${HOURS_PASS} ${NOT_UNDER_WORK}`);
+  }
 }
 
 /** Rows whose size or SHA-256 are not those of the source; the audit compares rows and objects. */

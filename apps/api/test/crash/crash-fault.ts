@@ -18,6 +18,8 @@ export interface CrashFault {
   readonly ending: CrashEnding;
   readonly again: DownloadedAgain;
   readonly why: string;
+  /** Default: 3. */
+  readonly leaseSeconds?: number;
   /** Default: four parts and a half. */
   readonly sizeBytes?: number;
   /** Begins the transfer, brings it to the instant, and does the fault; what follows is waited for and judged by others. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { AbortMultipartUploadCommand, DeleteObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import type { PacedFile, ProductProcess, RowLock } from '@s3-transfer/crash-stage';
 import type { S3Call, S3Operation } from '@s3-transfer/s3-faults';
 import { type CrashProduct, PART_SIZE_BYTES, QUEUE_SIZE } from './crash-product.js';
@@ -266,6 +267,7 @@ export class CrashPlay {
 
   /** From the end of the fault to the claim of the next owner; 0 where the one before went on. */
   async takenUpAfterMs(): Promise<number> {
+    if (this.letGoAtMs === 0) return 0;
     const [row] = await this.stage.query<{ tookMs: number | null }>(
       `SELECT (extract(epoch FROM min(started_at)) * 1000 - $2)::float8 AS "tookMs" FROM core_storage_attempt
        WHERE file_id = $1 AND started_at > to_timestamp($2::float8 / 1000)`,
@@ -280,6 +282,18 @@ export class CrashPlay {
       if (performance.now() > giveUpAt) throw new Error(otherwise);
       await sleep(POLL_MS);
     }
+  }
+
+  /** Nothing is left of a transfer that failed its test: those after it are judged by the whole bucket. */
+  async wipe(): Promise<void> {
+    const { s3, bucket: Bucket } = this.stage;
+    await this.stage.query('DELETE FROM core_workspace WHERE id = $1', [this.workspaceId]);
+    const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket, Prefix: this.path }));
+    for (const { UploadId } of Uploads) {
+      await s3.send(new AbortMultipartUploadCommand({ Bucket, Key: this.path, UploadId })).catch(() => {}); // Gone.
+    }
+    await s3.send(new DeleteObjectCommand({ Bucket, Key: this.path }));
+    await this.stage.query('DELETE FROM core_storage_purge WHERE path = $1', [this.path]);
   }
 
   /** The error with the row, the calls of the store and the requests to the source, which say what went on. */

@@ -170,17 +170,23 @@ export const SERVER_FAULTS: readonly CrashFault[] = [
   betweenParts({ fault: 'PostgreSQL is restarted in order', why: 'as after a kill' }, ({ stage }) =>
     stage.restartPostgres(),
   ),
-  betweenParts(
-    { fault: 'PostgreSQL is read-only for 2 s', why: 'what cannot be written is written later' },
-    async (play) => {
+  {
+    fault: 'PostgreSQL is read-only for 2 s',
+    instant: 'two parts are stored, and the third is being read',
+    ending: 'DONE',
+    again: 'the file',
+    why: 'a write that is refused fails the try, and another one follows',
+    async play(play) {
+      await play.beginUpTo(BETWEEN_PARTS);
       await play.stage.query('ALTER DATABASE crash SET default_transaction_read_only = on');
       await play.stage.cutConnections();
       play.file.release();
       await play.pass(2_000);
       await play.stage.query('ALTER DATABASE crash RESET default_transaction_read_only', [], { isWriting: true });
       await play.stage.cutConnections();
+      play.letGo();
     },
-  ),
+  },
   betweenParts(
     { fault: 'every connection to PostgreSQL is cut, three times', why: 'the product connects again' },
     async ({ stage }) => {

@@ -41,16 +41,24 @@ export const WORKER_FAULTS: readonly CrashFault[] = [
       await play.killOwner();
     },
   },
-  killedAt(['CreateMultipartUpload', 'before'], {
-    instant: 'Create is on its way to the store',
-    again: 'in flight',
-    why: 'the next owner begins an upload',
-  }),
-  killedAt(['CreateMultipartUpload', 'after'], {
-    instant: 'the store has begun the upload, and its id is not kept',
-    again: 'in flight',
-    why: 'the next owner begins another, and the one that nobody knows is looked for and ended',
-  }),
+  killedAt(
+    ['CreateMultipartUpload', 'before'],
+    {
+      instant: 'Create is on its way to the store',
+      again: 'in flight',
+      why: 'the next owner begins an upload',
+    },
+    IN_FLIGHT_BYTES,
+  ),
+  killedAt(
+    ['CreateMultipartUpload', 'after'],
+    {
+      instant: 'the store has begun the upload, and its id is not kept',
+      again: 'in flight',
+      why: 'the next owner begins another, and the one that nobody knows is looked for and ended',
+    },
+    IN_FLIGHT_BYTES,
+  ),
   killedAt(
     ['UploadPart', 'before', { partNumber: 1 }],
     {
@@ -75,6 +83,18 @@ export const WORKER_FAULTS: readonly CrashFault[] = [
     ending: 'DONE',
     again: 'in flight',
     why: 'the next owner asks the source for what is not stored',
+    async play(play) {
+      await play.beginUpTo(BETWEEN_PARTS);
+      await play.killOwner();
+    },
+  },
+  {
+    fault: KILLED,
+    instant: 'two parts are stored, and the third is being read, with the lease of 30 s that is the default',
+    ending: 'DONE',
+    again: 'in flight',
+    why: 'as with a short lease, only later',
+    leaseSeconds: 30,
     async play(play) {
       await play.beginUpTo(BETWEEN_PARTS);
       await play.killOwner();

@@ -6,12 +6,14 @@ import { LEASE_MS, PART_SIZE_BYTES } from './crash-product.js';
 import { SMALL_BYTES } from './worker-faults.js';
 
 const STOPPED = 'the worker sleeps past its lease (SIGSTOP) and wakes up';
-/** What a worker logs that finds its row taken over. */
-const LOST = /TRANSFER_LOST|taken over/;
+/** What a worker logs that finds its row, or its connections, gone. */
+const LOST = /the transfer failed/;
 const HARMLESS = 'it has lost the row, and changes neither row nor object';
 
 /** Wakes it when another has brought the file to its end, and gives it its time to do harm. */
 async function wakeAfterEnd(play: CrashPlay, sleeper: ProductProcess): Promise<void> {
+  // The system would go on to receive for one that sleeps.
+  play.file.releaseOthers();
   play.letGo();
   const row = await play.ended();
   const object = await play.object();
@@ -110,7 +112,7 @@ export const ZOMBIE_FAULTS: readonly CrashFault[] = [
       await play.deleteFile(true);
       play.letGo();
       sleeper.signal('SIGCONT');
-      await sleeper.printed(/TRANSFER_LOST|taken over|TRANSFER_CANCELLED/);
+      await sleeper.printed(LOST);
       await play.quiet();
     },
   },
@@ -126,6 +128,7 @@ export const ZOMBIE_FAULTS: readonly CrashFault[] = [
       owner.signal('SIGUSR2');
       await owner.printed(/blocked/);
       await play.nextOwner(owner);
+      play.file.releaseOthers();
       play.letGo();
       await play.ended();
       await play.quiet();

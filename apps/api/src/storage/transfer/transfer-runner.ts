@@ -49,7 +49,7 @@ export interface TransferWork {
 
 /** One row, what it is made of, and who wants to know how far it is. */
 export interface TransferJob {
-  readonly file: Pick<StorageFile, 'bucket' | 'path' | 'mimeType'>;
+  readonly file: Pick<StorageFile, 'bucket' | 'path' | 'mimeType' | 'createdAt'>;
   readonly work: TransferWork;
   readonly onProgress: (progress: TransferProgress) => void;
 }
@@ -194,6 +194,7 @@ export class TransferRunner {
       contentType: file.mimeType ?? UNKNOWN_TYPE,
       object: work.object,
       token: tokenOf(claim.id, resume === undefined ? claim.attempts : (claim.uploadAttempt ?? claim.attempts)),
+      ...(claim.attempts > 1 ? { lostSince: file.createdAt } : {}),
       signal,
       resume,
       keepParts: (error) => source.version !== null && this.isGoneOnWith(attempt, error),

@@ -140,3 +140,37 @@ describe('an owner whose lease another took', () => {
     expect(await state.find(claim.id)).toEqual(before);
   });
 });
+
+describe('recover', () => {
+  const ticketsOf = async (fileId: string) =>
+    await storage.database.query('SELECT FROM pgboss.job WHERE singleton_key = $1', [fileId]);
+  const letTimePass = (fileId: string) =>
+    storage.database.query("UPDATE core_storage_file SET updated_at = updated_at - interval '1 minute' WHERE id = $1", [
+      fileId,
+    ]);
+  const createWaiting = async () => {
+    const path = `recordings/${workspaceId}/${randomUUID()}.mp4`;
+    const { id } = await storage.files.create({ workspaceId, type: 'recording-video', path, bucket: storage.bucket });
+    return id;
+  };
+
+  it('sends a ticket for a row that waits and has lost its own', async () => {
+    const id = await createWaiting();
+    await state.recover();
+    expect(await ticketsOf(id)).toHaveLength(0); // It may be on its way.
+    await letTimePass(id);
+    expect(await state.recover()).toBeGreaterThan(0);
+    expect(await ticketsOf(id)).toHaveLength(1);
+    await state.recover();
+    expect(await ticketsOf(id)).toHaveLength(1);
+  });
+
+  it('lets a row wait for its next try', async () => {
+    const { claim } = await claimNew();
+    await state.requeue(claim, { delayMs: 60_000, failure, isCounted: true });
+    await storage.database.query('DELETE FROM pgboss.job WHERE singleton_key = $1', [claim.id]);
+    await letTimePass(claim.id);
+    await state.recover();
+    expect(await ticketsOf(claim.id)).toHaveLength(0);
+  });
+});

@@ -82,6 +82,8 @@ export const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", attempt
 const WORKER = `${hostname()}:${process.pid}`.slice(0, 200);
 /** Rows that a recovery looks at in one go. */
 const RECOVERY_ROWS = 100;
+/** A row has its ticket with the transaction that makes it wait; what has none for so long has lost it. */
+const FORGOTTEN_AFTER = Prisma.sql`interval '5 seconds'`;
 /** A Complete that gave no answer is waited for before anything of its upload is removed: Ceph holds on to one for ten minutes. */
 const DUE = Prisma.sql`now() + CASE WHEN completing AND upload_id IS NOT NULL THEN interval '11 minutes' ELSE interval '0' END`;
 const WAITING = Prisma.sql`transfer_status IN ('PENDING', 'TRANSFERRING')`;
@@ -441,9 +443,29 @@ export class TransferStateRepository {
     return count === 1;
   }
 
-  /** Sends tickets for rows whose owner died, and ends deleted ones; what they left goes to the purge worker. */
+  /**
+   * Sends tickets for rows whose owner died, and for those that wait and have none: a process that took a ticket and could
+   * not reach the database ends it all the same. Ends deleted rows; what they left goes to the purge worker.
+   */
   async recover(): Promise<number> {
     await this.endDeleted();
+    return (await this.recoverAbandoned()) + (await this.recoverForgotten());
+  }
+
+  private async recoverForgotten(): Promise<number> {
+    const forgotten = await this.prisma.client.$queryRaw<{ fileId: string; workspaceId: string }[]>`
+      SELECT id AS "fileId", workspace_id AS "workspaceId" FROM core_storage_file AS file
+      WHERE transfer_status = 'PENDING' AND deleted_at IS NULL AND updated_at < ${NOW} - ${FORGOTTEN_AFTER}
+        AND (next_attempt_at IS NULL OR next_attempt_at < now() - ${FORGOTTEN_AFTER})
+        AND NOT EXISTS (
+          SELECT FROM pgboss.job AS job
+          WHERE job.name = 'storage-transfer' AND job.singleton_key = file.id::text AND job.state < 'completed')
+      LIMIT ${RECOVERY_ROWS}`;
+    for (const row of forgotten) await this.queue.sendAgain(this.prisma.client, row);
+    return forgotten.length;
+  }
+
+  private async recoverAbandoned(): Promise<number> {
     const orphans = await this.prisma.client.$queryRaw<{ fileId: string; workspaceId: string }[]>`
       SELECT id AS "fileId", workspace_id AS "workspaceId" FROM core_storage_file
       WHERE transfer_status = 'TRANSFERRING' AND lease_until < now() AND deleted_at IS NULL

@@ -63,11 +63,23 @@ export class TransferWorker implements OnApplicationBootstrap, OnModuleDestroy {
     const tickets = await this.queue.take(freeSlots, this.options.transferConcurrencyPerWorkspace);
     if (tickets.length === 0) return false;
     for (const { jobId } of tickets) this.held.add(jobId);
-    const files = new Map(
-      (await this.state.findAll(tickets.map(({ fileId }) => fileId))).map((file) => [file.id, file]),
-    );
+    const files = await this.filesOf(tickets);
     for (const ticket of tickets) void this.work(ticket, files.get(ticket.fileId));
     return tickets.length === freeSlots;
+  }
+
+  /** Tickets whose rows cannot be read are let go of: kept, they would never be given to anybody again. */
+  private async filesOf(tickets: readonly HeldTicket[]): Promise<Map<string, StorageFile>> {
+    try {
+      const files = await this.state.findAll(tickets.map(({ fileId }) => fileId));
+      return new Map(files.map((file) => [file.id, file]));
+    } catch (error) {
+      for (const { jobId } of tickets) {
+        this.held.delete(jobId);
+        this.ended.add(jobId);
+      }
+      throw error;
+    }
   }
 
   /** Sends tickets for rows whose owner died. */

@@ -115,12 +115,12 @@ export class ObjectCleaner {
 
   /**
    * After a 412: removes what an earlier try of the same file put there, which can land late. False: the object at the
-   * key is somebody else's, or this very upload's.
+   * key is somebody else's, this very upload's, or that of a later try: then this one has lost the file and does not know it.
    */
   async freeKey(place: ObjectPlace, token: string): Promise<boolean> {
     const found = await this.proof.find(place);
     if (found === undefined) return true;
-    if (found.token === token || !isOwn(found, ownerOf(token))) return false;
+    if (!isOwn(found, ownerOf(token)) || tryOf(found.token) >= tryOf(token)) return false;
     await this.removeObject(place);
     return true;
   }
@@ -133,4 +133,9 @@ export class ObjectCleaner {
 
 function ignoreGone(error: unknown): void {
   if (!isGone(error)) throw error;
+}
+
+/** The number of the try that a token names; a token without one comes from whoever has the file after all of them. */
+function tryOf(token = ''): number {
+  return Number(/\.(\d+)$/.exec(token)?.[1] ?? Number.POSITIVE_INFINITY);
 }

@@ -44,7 +44,7 @@ export class PartSender {
 
   /** Begins a multipart upload, whose id the owner of the attempt is told before this resolves. */
   async begin(attempt: UploadAttempt, { integrity, headers, partSizeBytes }: SendingMode): Promise<void> {
-    const { bucket: Bucket, key: Key, token, hooks } = attempt.target;
+    const { bucket: Bucket, key: Key, token, hooks, lostSince } = attempt.target;
     const create = new CreateMultipartUploadCommand({
       Bucket,
       Key,
@@ -71,9 +71,10 @@ export class PartSender {
     }
     await hooks?.onUploadId?.(uploadId, { partSizeBytes });
     attempt.isUploadKnown = true;
-    if (!attempt.isCreateUnclear) return;
+    if (!attempt.isCreateUnclear && lostSince === undefined) return;
     // Only now: the owner has just said that the file is still ours. What is left holds no part, and the upload goes on.
-    const { place, createdAt: since, signal } = attempt;
+    const { place, createdAt, signal } = attempt;
+    const since = lostSince ?? createdAt;
     await this.cleaner.discardUnanswered(place, { since, keepId: uploadId, signal });
   }
 

@@ -33,6 +33,8 @@ export interface UploadTarget extends ObjectPlace {
   readonly token: string;
   readonly hooks?: UploadHooks | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Since then a try before may have begun an upload and died before it knew the id. Absent: there was none. */
+  readonly lostSince?: Date | undefined;
   /** Goes on with an upload that another process began: no Create, and its parts are not sent again. */
   readonly resume?: ResumedUpload | undefined;
   /**
