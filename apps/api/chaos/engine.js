@@ -1,5 +1,6 @@
 // The product's storage in a process of its own, so that its memory, its log and its end are its own too. The parent
 // sends requests by number; each is answered with how its calls ended.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { Module } from '@nestjs/common';
 import { ConfigModule } from '@nestjs/config';
@@ -11,7 +12,9 @@ import { toLoggerOptions } from '../dist/http/logger-options.js';
 import { PrismaModule } from '../dist/prisma/prisma.module.js';
 import { PurgeWorker } from '../dist/storage/cleanup/purge-worker.js';
 import { FileTransferService } from '../dist/storage/file-transfer.service.js';
+import { S3Service } from '../dist/storage/s3.service.js';
 import { StorageModule } from '../dist/storage/storage.module.js';
+import { StorageFileRepository } from '../dist/storage/storage-file.repository.js';
 import { PartBufferPool } from '../dist/storage/upload/part-buffer-pool.js';
 import { FRESH_LINKS_TYPE } from './transfer-request.js';
 
@@ -59,22 +62,30 @@ process.send({ id: 'ready' });
 /** @returns how each call ended, in order */
 async function transfer({ file, caller, secrets }) {
   links.set(file.path, { ...file, handedOut: 0 });
-  const call = (changes = {}, control = {}) =>
-    transfers.createAndTransfer({ ...file, ...changes }, control).then(toEnd, (error) => toFailure(error, secrets));
+  const call = (changes = {}) =>
+    transfers.createAndTransfer({ ...file, ...changes }).then(toEnd, (error) => toFailure(error, secrets));
   try {
-    return await callAs(caller, call);
+    return await callAs(caller, call, file);
   } finally {
     links.delete(file.path);
   }
 }
 
-async function callAs({ kind, afterMs, otherUrl }, call) {
+async function callAs({ kind, afterMs, otherUrl }, call, file) {
   if (kind === 'twice-at-once') return await Promise.all([call(), call()]);
-  if (kind === 'cancel') return [await call({}, { signal: AbortSignal.timeout(afterMs) })];
+  if (kind === 'cancel') return [(await Promise.all([call(), cancelAfter(afterMs, file)]))[0]];
   const first = await call();
   if (kind === 'other-source') return [first, await call({ sourceUrl: otherUrl })];
   if (kind === 'again' && first.status === 'DONE') return [first, await call()];
   return [first];
+}
+
+/** A row that is not there yet, or any more, is not cancelled: the transfer ends as it would without. */
+async function cancelAfter(afterMs, { workspaceId, path }) {
+  await sleep(afterMs);
+  const bucket = app.get(S3Service).getDefaultBucket();
+  const row = await app.get(StorageFileRepository).findByPath({ workspaceId, bucket, path });
+  if (row !== null) await transfers.cancelTransfer(row).catch(() => {}); // Its caller is told.
 }
 
 function toEnd({ id, transferStatus: status, attempts }) {

@@ -1,4 +1,5 @@
 // pnpm chaos [--seed 1] [--transfers 200] [--only K] [--plan]
+// pnpm chaos --kill [--seed 1] [--rounds 20] [--plan], which stands in kill/main.js
 //
 // Transfers through createAndTransfer with random sizes, lying sources, a failing store and impatient callers at once,
 // on PostgreSQL and an S3 server of its own. Everything is drawn from the seed: the same seed is the same plan, and
@@ -31,9 +32,15 @@ const { values } = parseArgs({
     transfers: { type: 'string', default: '200' },
     only: { type: 'string' },
     plan: { type: 'boolean', default: false },
+    kill: { type: 'boolean', default: false },
+    rounds: { type: 'string', default: '20' },
   },
 });
 const seed = readCount('seed', values.seed, 0);
+if (values.kill) {
+  const { killRounds } = await import('./kill/main.js');
+  process.exit(await killRounds({ seed, rounds: readCount('rounds', values.rounds, 1), isPlanOnly: values.plan }));
+}
 const only = values.only === undefined ? undefined : readCount('only', values.only, 1);
 const plan = drawPlan(seed, only ?? readCount('transfers', values.transfers, 1)).filter(
   ({ number }) => only === undefined || number === only,

@@ -116,6 +116,9 @@ export class Stage {
       S3_QUEUE_SIZE: 2,
       S3_RETRY_DELAY_MS: 20,
       S3_ANSWER_TIMEOUT_MS,
+      // One try each: what a fault does to it is what is looked at.
+      TRANSFER_WORKER: 'own',
+      TRANSFER_MAX_ATTEMPTS: 1,
       TRANSFER_CONCURRENCY,
       TRANSFER_CONCURRENCY_PER_HOST: TRANSFER_CONCURRENCY,
       TRANSFER_MEMORY_BYTES,

@@ -7,6 +7,7 @@ ALTER TABLE "core_storage_file"
     ADD COLUMN "created_by" TEXT,
     ADD COLUMN "idempotency_key" TEXT,
     ADD COLUMN "sha256_origin" "ChecksumOrigin",
+    ADD COLUMN "upload_attempt" INTEGER,
     ADD COLUMN "part_size_bytes" BIGINT,
     ADD COLUMN "source_version" JSONB,
     ADD COLUMN "retries" INTEGER NOT NULL DEFAULT 0,

@@ -39,7 +39,7 @@ export async function audit(
 
 function describe(report: AuditReport, { startedAt, finishedAt }: { startedAt: string; finishedAt: string }): void {
   print(strong('Audit'), `${startedAt} to ${finishedAt}`, `bucket ${report.buckets.join(', ')}`);
-  print(faint(report.withHash ? 'every byte was read' : 'of each object the first and the last byte were read'), '');
+  print(faint(report.withHash ? 'every byte was read' : 'of each object the first and the last byte were read'));
   print('   checked  violations  rule');
   for (const { says, checked, found, violations } of report.results) {
     const count = String(found).padStart(10);
@@ -49,8 +49,8 @@ function describe(report: AuditReport, { startedAt, finishedAt }: { startedAt: s
     }
     if (found > SHOWN) print(' '.repeat(24), `and ${found - SHOWN} more: --json`);
   }
-  if (report.foreignObjects > 0) print(`${report.foreignObjects} objects without a row that no transfer made.`);
-  print('', '');
+  if (report.foreignObjects > 0) print(`Objects without a row that no transfer made: ${report.foreignObjects}.`);
+  print('');
   print('Not to be seen from outside:');
   for (const text of NOT_SEEN) print(`  - ${text}`);
 }

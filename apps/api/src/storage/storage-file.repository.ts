@@ -173,7 +173,8 @@ export class StorageFileRepository {
   async restore({ workspaceId, id }: FileKey): Promise<StorageFile | null> {
     await this.prisma.client.$executeRaw`
       UPDATE core_storage_file SET deleted_at = NULL
-      WHERE workspace_id = ${workspaceId}::uuid AND id = ${id}::uuid AND (lease_until IS NULL OR lease_until < now())`;
+      WHERE workspace_id = ${workspaceId}::uuid AND id = ${id}::uuid AND (lease_until IS NULL OR lease_until < now())
+        AND error_code IS DISTINCT FROM 'FILE_DELETED'`;
     const file = await this.findById({ workspaceId, id });
     if (file === null && (await this.wasPurged({ workspaceId, id }))) {
       throw new StorageError('FILE_PURGED', `file ${id} was deleted for good, and its object with it`);

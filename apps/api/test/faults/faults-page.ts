@@ -1,5 +1,7 @@
 import { BEHAVIOURS, type ParameterValues } from '@s3-transfer/hostile-source';
 import { FAULTS } from '@s3-transfer/s3-faults';
+import type { CrashFault } from '../crash/crash-fault.js';
+import { CRASH_FAULTS } from '../crash/crash-faults.js';
 import { SOURCE_FAULTS, type SourceFault } from './source-faults.js';
 import { STORE_FAULTS, type StoreFault } from './store-faults.js';
 import type { Ending } from './transfer-ending.js';
@@ -11,9 +13,9 @@ const PART_SIZE_BYTES = 5 * 1024 ** 2;
 export function formatFaultsPage(): string {
   return [
     '# Faults',
-    'What a source or a store can do to a transfer, and how the transfer ends then. Each row is played by a test, over real ' +
-      'sockets, against PostgreSQL and an S3 server. This page is written from the tables of those tests, ' +
-      '`apps/api/test/faults/source-faults.ts` and `store-faults.ts`: do not edit it by hand.',
+    'What a source, a store or the end of a process can do to a transfer, and how the transfer ends then. Each row is played ' +
+      'by a test, over real sockets, against PostgreSQL and an S3 server. This page is written from the tables of those tests, ' +
+      '`apps/api/test/faults/source-faults.ts` and `store-faults.ts`, and `apps/api/test/crash/`: do not edit it by hand.',
     'After each row the test looks at everything that a transfer touches:',
     [
       '- DONE: the object has the bytes of the source, the row has their number and their SHA-256, and no upload is left.',
@@ -31,6 +33,15 @@ export function formatFaultsPage(): string {
     'What a store does is a fault of `packages/s3-faults`. A small file is one PUT, a large one an upload in parts. Between ' +
       'two tries the tests wait a hundredth of what the product waits by default, so 60 ms here stand for six seconds.',
     formatTable(['the store', 'when', 'the file', 'the transfer ends', 'why'], STORE_FAULTS.map(storeCells)),
+    '## Processes',
+    'Two workers, the API, PostgreSQL and the store run as processes of their own, and the lease is 3 s. Killed is kill -9, ' +
+      'at the very instant: the process is made to stand still there, by a call of the store that is held back or a row that ' +
+      'is locked. A killed worker is started again, but the other one is there. Files are of four parts and a half where ' +
+      'nothing else is said. After each row, every rule of `storage audit` is held against the database and the bucket, with ' +
+      'every byte of every object.',
+    'Downloaded again is what the source sends beyond the file: at most the parts in flight and the one that is being read, ' +
+      'three parts here. The next owner has the row 15 s after the end of the lease at the latest.',
+    formatTable(['what happens', 'when', 'the transfer ends', 'downloaded again', 'why'], CRASH_FAULTS.map(crashCells)),
   ]
     .join('\n\n')
     .concat('\n');
@@ -55,6 +66,23 @@ function storeCells({ fault, calls, parameters, sizeBytes, beside, ending, why }
     formatEnding(ending),
     why,
   ];
+}
+
+function crashCells({ fault, instant, sizeBytes, ending, again, why }: CrashFault): string[] {
+  return [
+    fault,
+    `${instant}${sizeBytes === undefined ? '' : ' (a file of one part)'}`,
+    formatCrashEnding(ending),
+    again,
+    why,
+  ];
+}
+
+function formatCrashEnding(ending: CrashFault['ending']): string {
+  if (ending === 'no row') return 'there is no row';
+  if (ending === 'deleted') return 'row, object and parts are gone';
+  if (ending === 'hidden') return 'the row is deleted, nothing else is left';
+  return formatEnding(ending);
 }
 
 function placeOf(calls: StoreFault['calls']): string {

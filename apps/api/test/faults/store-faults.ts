@@ -276,6 +276,9 @@ export const STORE_FAULTS: readonly StoreFault[] = [
   large('early-answer-413', 'every UploadPart', 'UPLOAD_FAILED', REFUSED),
   small('early-answer-503', 'first PutObject', 'DONE', AGAIN),
   large('early-answer-503', 'first UploadPart', 'DONE', AGAIN),
+  small('store-full', 'first PutObject', 'DONE', AGAIN),
+  small('store-full', 'every PutObject', 'STORE_UNREACHABLE', GIVEN_UP),
+  large('store-full', 'every UploadPart', 'STORE_UNREACHABLE', GIVEN_UP),
   large('abort-refused', 'every AbortMultipartUpload', 'STORE_ACCESS_DENIED', UNTIDY, PART_REFUSED),
   large('abort-refused', 'every AbortMultipartUpload', 'STORE_ACCESS_DENIED', UNTIDY, {
     ...PART_REFUSED,

@@ -72,6 +72,11 @@ export const REFUSAL_FAULTS = {
         { connection: 'close' },
       ),
   }),
+  'store-full': refused('507 InsufficientStorage, as a store without room gives it', WITH_BODY, {
+    status: 507,
+    code: 'InsufficientStorage',
+    message: 'There is not enough room to store the object.',
+  }),
   'access-denied': refused('403 AccessDenied', ANY_OPERATION, ACCESS_DENIED),
   'clock-skew': fault({
     title: '403 RequestTimeTooSkewed; the Date of the answer is `dateShiftMs` off',

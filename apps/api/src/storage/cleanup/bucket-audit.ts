@@ -38,25 +38,26 @@ export class BucketAudit {
   async run(tally: InventoryTally, options: BucketAuditOptions): Promise<void> {
     const audited = { ...options, tally };
     let lastPath: string | undefined;
-    let group: Promise<void>[] = [];
+    let group: WalkedKey[] = [];
+    const examineGroup = () => Promise.all(group.map((walked) => this.examine(walked, audited)));
     for await (const walked of this.walk.keys(options)) {
       if (walked.row !== undefined) {
         tally.check('path');
         if (walked.row.path === lastPath) tally.breach(of(walked.row, 'path', 'another row has the same path'));
         lastPath = walked.row.path;
       }
-      group.push(this.examine(walked, audited));
+      group.push(walked);
       if (group.length < KEYS_AT_ONCE) continue;
-      await Promise.all(group);
+      await examineGroup();
       group = [];
     }
-    await Promise.all(group);
+    await examineGroup();
     for await (const upload of this.reader.listUploads(options)) await this.examineUpload(upload, audited);
   }
 
   private async examine({ row, object }: WalkedKey, audited: Audited): Promise<void> {
     if (row !== undefined) {
-      this.examineOwner(row, audited);
+      await this.examineOwner(row, audited);
       if (row.transferStatus === 'DONE') return await this.examineDone(row, audited);
       if (object !== undefined) await this.examineUnfinished(row, audited);
       else if (row.transferStatus === 'FAILED') audited.tally.check('failed');
@@ -65,12 +66,14 @@ export class BucketAudit {
     }
   }
 
-  private examineOwner(row: InventoryRow, { tally }: Audited): void {
+  private async examineOwner(row: InventoryRow, audited: Audited): Promise<void> {
+    const { tally } = audited;
     tally.check('owner');
     if (row.isLeaseBroken) tally.breach(of(row, 'owner', 'half of a lease, or one of a DONE row'));
     if (row.transferStatus !== 'PENDING' && row.transferStatus !== 'TRANSFERRING') return;
     tally.check('waiting');
-    if (row.isStuck) tally.breach(of(row, 'waiting', `${row.transferStatus}, and nobody comes for it`));
+    // Its job may have been taken between the look at the row and the one at the queue.
+    if (row.isStuck) await this.breachIfSame(row, 'waiting', `${row.transferStatus}, and nobody comes for it`, audited);
   }
 
   private async examineDone(row: InventoryRow, audited: Audited): Promise<void> {

@@ -3,11 +3,13 @@ import { Inject, Injectable } from '@nestjs/common';
 import { StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { type FileKey, type StorageFile, StorageFileRepository } from '../storage-file.repository.js';
+import { LeaseKeeper } from '../transfer/lease-keeper.js';
 import { type Claim, TransferStateRepository } from '../transfer/transfer-state.repository.js';
 import { ObjectCleaner } from '../upload/object-cleaner.js';
 
 /** How often a file is asked for whose transfer another process has to end first, in ms. */
 const CLAIM_POLL_MS = 500;
+const NEVER = new AbortController().signal;
 
 /** Removes a soft-deleted file for good: object, parts, and then the row, which frees its path. */
 @Injectable()
@@ -40,8 +42,11 @@ export class FileRemoval {
     claim: Claim,
     { id, bucket, path: key }: Pick<StorageFile, 'id' | 'bucket' | 'path'>,
   ): Promise<void> {
+    // Kept, because a slow store can take longer than a lease: the row may then be restored and its path written to.
+    const lease = new LeaseKeeper({ state: this.state, claim, leaseMs: this.options.leaseMs }, NEVER);
     try {
-      await this.cleaner.removeObject({ bucket, key });
+      await this.cleaner.removeObject({ bucket, key }, lease.signal);
+      await lease.confirm();
       const { uploadId } = claim;
       if (uploadId !== null && !(await this.cleaner.discardParts({ bucket, key, uploadId }))) {
         throw new StorageError('FILE_BUSY', `parts of file ${id} cannot be discarded now; delete it again later`);
@@ -53,6 +58,8 @@ export class FileRemoval {
     } catch (error) {
       await this.state.release(claim).catch(() => {}); // The first error counts; the lease runs out by itself.
       throw error;
+    } finally {
+      lease.end();
     }
   }
 }

@@ -432,6 +432,26 @@ describe('records', () => {
     expect(JSON.stringify(violations)).not.toMatch(/token=x|word@|Signature|Bearer|AKIA|test-secret/);
   });
 
+  it('are found with a secret in what webhooks are told and answer', async () => {
+    const id = randomUUID();
+    await query(
+      `INSERT INTO core_webhook_subscription (id, workspace_id, url, url_sealed, secret_sealed)
+       VALUES ($1, $2, 'https://hooks.example/a?token=x', '', '')`,
+      [id, workspaceId],
+    );
+    await query(
+      `INSERT INTO core_webhook_delivery (subscription_id, event_id, event_type, payload, occurred_at, last_error)
+       VALUES ($1, gen_random_uuid(), 'storage.file.done', '{"url": "https://user:word@a.example"}', now(), 'Bearer abcdefghijklmnopqrstuvwxyz')`,
+      [id],
+    );
+    const violations = await findViolations();
+    expect(violations.map(({ what }) => what.split(' ', 1)[0])).toEqual([
+      'core_webhook_delivery.last_error',
+      'core_webhook_delivery.payload',
+      'core_webhook_subscription.url',
+    ]);
+  });
+
   it('may hold addresses and what was redacted', async () => {
     const { id } = await storeFile();
     await query('UPDATE core_storage_file SET source_url = $2, transfer_error = $3 WHERE id = $1', [

@@ -67,7 +67,7 @@ export class RecordRepository {
   async findSecrets(keys: readonly string[]): Promise<{ checked: number; faulty: FaultyRecord[] }> {
     const faulty: FaultyRecord[] = [];
     let checked = 0;
-    for (const { table, id, column, pattern } of [...COLUMNS, ...(await this.findErrorColumnsOfWebhooks())]) {
+    for (const { table, id, column, pattern } of [...COLUMNS, ...(await this.findTextsOfWebhooks())]) {
       const [from, name, text] = [table, id, column].map((word) => Prisma.raw(`"${word}"`));
       const [total] = await this.prisma.client.$queryRaw<{ count: number }[]>`
         SELECT count(${text})::float8 AS count FROM ${from}`;
@@ -156,10 +156,10 @@ export class RecordRepository {
     return { checked, faulty };
   }
 
-  private async findErrorColumnsOfWebhooks(): Promise<TextColumn[]> {
+  private async findTextsOfWebhooks(): Promise<TextColumn[]> {
     const columns = await this.prisma.client.$queryRaw<Pick<TextColumn, 'table' | 'column'>[]>`
       SELECT table_name::text AS "table", column_name::text AS "column" FROM information_schema.columns
-      WHERE table_schema = current_schema() AND table_name LIKE 'core\\_webhook%' AND column_name LIKE '%error%'
+      WHERE table_schema = current_schema() AND table_name LIKE 'core\\_webhook%' AND (column_name LIKE '%error%' OR column_name IN ('url', 'payload'))
         AND data_type IN ('text', 'character varying', 'jsonb')
         AND table_name IN (SELECT table_name FROM information_schema.columns WHERE column_name = 'id')
       ORDER BY 1, 2`;

@@ -18,8 +18,8 @@ export class RetentionRepository {
   constructor(private readonly prisma: PrismaService) {}
 
   /**
-   * Claims the file that has been deleted for longest, past `after`, for removal; null when the time of none is up that
-   * is to be had. Statement and state are those of TransferStateRepository.claimForRemoval: from here on it is not DONE.
+   * Claims the file that has been deleted for longest, past `after`, for removal, or one whose removal broke off; null
+   * when the time of none is up that is to be had. Statement and state are those of TransferStateRepository.claimForRemoval: from here on it is not DONE.
    */
   async takeExpired(options: {
     retentionDays: number;
@@ -37,7 +37,8 @@ export class RetentionRepository {
           lease_until = now() + ${leaseMs} * interval '1 millisecond', updated_at = ${NOW}
       WHERE id = (
         SELECT id FROM core_storage_file
-        WHERE deleted_at < ${NOW} - ${retentionDays} * interval '1 day' AND ${IS_UNLEASED} ${isPast}
+        WHERE (deleted_at < ${NOW} - ${retentionDays} * interval '1 day'
+            OR (deleted_at IS NOT NULL AND error_code = 'FILE_DELETED')) AND ${IS_UNLEASED} ${isPast}
         ORDER BY deleted_at, id LIMIT 1
         FOR UPDATE SKIP LOCKED)
       RETURNING ${LEASE_COLUMNS}, bucket, path, deleted_at AS "deletedAt"`;

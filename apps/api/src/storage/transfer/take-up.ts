@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
 import { parseSourceVersion, type SourceVersion } from '../source/source-version.js';
-import { StorageError } from '../storage.errors.js';
 import { ObjectCleaner } from '../upload/object-cleaner.js';
 import { ObjectUploader } from '../upload/object-uploader.js';
 import type { ResumedUpload } from '../upload/stored-part.js';
@@ -35,29 +34,27 @@ export class TakeUp {
   /**
    * A finished object is kept; parts are gone on with where `isWanted` and the row says of which version they are.
    *
-   * @throws StorageError UPLOAD_FAILED when what cannot be used cannot be removed either; UPLOAD_OUTCOME_UNKNOWN
+   * @throws StorageError UPLOAD_OUTCOME_UNKNOWN; TRANSFER_LOST
    */
   async examine(claim: Claim, place: ObjectPlace, isWanted: boolean, signal: AbortSignal): Promise<LeftWork> {
     const { uploadId } = claim;
     if (claim.completing && claim.size !== null) {
-      const object = await this.outcome.takeUpComplete({ ...place, uploadId }, claim.id, Number(claim.size));
+      const object = await this.outcome.takeUpComplete({ ...place, uploadId }, makerOf(claim), Number(claim.size));
       if (object !== undefined) return { kind: 'object', object };
     }
     if (uploadId !== null) {
       const upload = { ...place, uploadId };
       const resumption = isWanted && !claim.completing ? await this.findResumption(claim, upload, signal) : null;
       if (resumption !== null) return { kind: 'parts', resumption };
-      await this.discard(upload);
-    }
-    if (!(await this.state.forgetUpload(claim))) throw transferLost(claim);
+      await this.discard(claim, upload);
+    } else if (!(await this.state.detachUpload(claim))) throw transferLost(claim);
     return { kind: 'nothing' };
   }
 
-  /** @throws StorageError UPLOAD_FAILED */
-  async discard(upload: OpenUpload): Promise<void> {
-    if (await this.cleaner.discardParts(upload)) return;
-    const { bucket, key } = upload;
-    throw new StorageError('UPLOAD_FAILED', `parts of an earlier try of ${bucket}/${key} cannot be discarded`);
+  /** What cannot be discarded now is left to the purge worker, and holds up nothing. */
+  async discard(claim: Claim, upload: OpenUpload): Promise<void> {
+    if (!(await this.state.detachUpload(claim))) throw transferLost(claim);
+    if (await this.cleaner.discardParts(upload)) await this.state.forgetDetached(claim, upload.uploadId);
   }
 
   private async findResumption(claim: Claim, upload: OpenUpload, signal: AbortSignal): Promise<Resumption | null> {
@@ -69,4 +66,9 @@ export class TakeUp {
     if (resumed === null) return null;
     return { upload: resumed, version, fromBytes: resumed.parts.reduce((sum, part) => sum + part.sizeBytes, 0) };
   }
+}
+
+/** What the token of the object is; of a row that does not say which try made it, what the tokens of all its tries begin with. */
+function makerOf({ id, uploadAttempt }: Claim): string {
+  return uploadAttempt === null ? id : `${id}.${uploadAttempt}`;
 }

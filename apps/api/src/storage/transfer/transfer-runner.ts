@@ -66,6 +66,9 @@ export class HandOver extends StorageError {
 /** Whether the bucket may hold parts or an object of this file: then its row keeps what the next owner needs to look. */
 interface Remains {
   isPossible: boolean;
+  /** Of this try, now in the purge table; `isDiscarded` when nothing of it is left. */
+  detachedUploadId?: string;
+  isDiscarded?: boolean;
 }
 
 /** One try of one row. */
@@ -105,7 +108,7 @@ export class TransferRunner {
       const stored = await this.transfer({ ...job, claim, left, meter, signal: lease.signal });
       if (!(await this.state.markDone(claim, stored))) throw transferLost(claim);
     } catch (error) {
-      if (!(await this.settle(claim, job, error, left.isPossible))) throw error;
+      if (!(await this.settle(claim, job, error, left))) throw error;
     } finally {
       lease.end();
     }
@@ -115,6 +118,8 @@ export class TransferRunner {
   private async transfer(attempt: Try): Promise<DoneObject> {
     const { claim, left, work, signal } = attempt;
     if (left.isPossible) {
+      // Nothing of what it left is thrown away by a process that stops.
+      if (signal.reason instanceof HandOver) throw signal.reason;
       const isWanted = work.isRepeatable && !claim.isCancelled && !signal.aborted;
       const found = await this.takeUp.examine(claim, placeOf(attempt), isWanted, signal);
       if (found.kind === 'object') return await this.finish(attempt, found.object);
@@ -188,7 +193,7 @@ export class TransferRunner {
       source,
       contentType: file.mimeType ?? UNKNOWN_TYPE,
       object: work.object,
-      token: tokenOf(claim),
+      token: tokenOf(claim.id, resume === undefined ? claim.attempts : (claim.uploadAttempt ?? claim.attempts)),
       signal,
       resume,
       keepParts: (error) => source.version !== null && this.isGoneOnWith(attempt, error),
@@ -210,8 +215,14 @@ export class TransferRunner {
         onUnanswered: () => {
           left.isPossible = true;
         },
+        beforeDiscard: async () => {
+          if (!(await this.state.detachUpload(claim))) throw transferLost(claim);
+          left.detachedUploadId = openUploadId;
+          left.isPossible = false;
+        },
         onDiscarded: () => {
           left.isPossible = false;
+          left.isDiscarded = true;
         },
       },
     });
@@ -236,7 +247,7 @@ export class TransferRunner {
   /** Before a byte was read: parts that nobody goes on with are thrown away. */
   private async leaveParts(attempt: Try, uploadId: string, error: unknown): Promise<void> {
     if (this.isGoneOnWith(attempt, error)) return;
-    await this.takeUp.discard({ ...placeOf(attempt), uploadId });
+    await this.takeUp.discard(attempt.claim, { ...placeOf(attempt), uploadId });
     attempt.left.isPossible = false;
   }
 
@@ -263,17 +274,19 @@ export class TransferRunner {
    * Writes down what became of a try that failed; true when the row waits for another one. A row that belongs to
    * another, or whose database is away, is left as it is: its next owner decides.
    */
-  private async settle(claim: Claim, { work }: TransferJob, error: unknown, keepUpload: boolean): Promise<boolean> {
+  private async settle(claim: Claim, { work }: TransferJob, error: unknown, left: Remains): Promise<boolean> {
     if (error instanceof DatabaseUnavailableError) return false;
     if (error instanceof StorageError && error.code === 'TRANSFER_LOST') return false;
     if (!(error instanceof StorageError)) this.logger.error({ err: error, fileId: claim.id }, 'transfer failed');
     const failure: Failure = {
       transferError: describeTransferError(error),
       errorCode: error instanceof StorageError ? error.code : 'UPLOAD_FAILED',
-      keepUpload,
+      keepUpload: left.isPossible,
     };
     const delayMs = work.isRepeatable ? this.delayAfter(error, claim.retries) : null;
     try {
+      const { detachedUploadId, isDiscarded } = left;
+      if (detachedUploadId !== undefined && isDiscarded) await this.state.forgetDetached(claim, detachedUploadId);
       if (delayMs === null) await this.state.markFailed(claim, failure);
       else return await this.state.requeue(claim, { delayMs, failure, isCounted: !(error instanceof HandOver) });
     } catch (cause) {
@@ -304,6 +317,6 @@ function assertSha256(sha256: string, expected: string | undefined): void {
 }
 
 /** Names one try of one file in the object's metadata. */
-function tokenOf({ id, attempts }: Pick<Claim, 'id' | 'attempts'>): string {
-  return `${id}.${attempts}`;
+function tokenOf(fileId: string, attempt: number): string {
+  return `${fileId}.${attempt}`;
 }

@@ -277,7 +277,7 @@ describe('an owner whose lease another took', () => {
     const stale = { ...claim, leaseToken: randomUUID() };
     expect(await state.renew(stale, 60_000)).toBe('lost');
     expect(await state.setUpload(stale, begun('upload-of-the-old-owner'))).toBe(false);
-    expect(await state.forgetUpload(stale)).toBe(false);
+    expect(await state.detachUpload(stale)).toBe(false);
     expect(await state.addPart(stale, 'upload-of-the-new-owner', PART)).toBe(false);
     expect(await state.requeue(stale, { delayMs: 0, failure, isCounted: true })).toBe(false);
     expect(await state.setCompleting(stale, { size: 5, sha256: 'sha256', lengthVerified: true })).toBe(false);

@@ -25,6 +25,8 @@ export interface Claim {
   isCancelled: boolean;
   /** Of that upload: the size of its parts, and the version of the source that they are of. */
   partSizeBytes: bigint | null;
+  /** The try that began it, or sent the one PUT. */
+  uploadAttempt: number | null;
   sourceVersion: unknown;
 }
 
@@ -35,6 +37,14 @@ export interface Failure {
   readonly errorCode: string;
   /** Parts or an object may be left: the row keeps what the next owner needs to look. */
   readonly keepUpload: boolean;
+}
+
+/** What an entry of the purge table is about. */
+export interface PurgePlace {
+  readonly fileId: string;
+  readonly bucket: string;
+  readonly path: string;
+  readonly uploadId: string | null;
 }
 
 /** A multipart upload that was just begun. */
@@ -67,11 +77,13 @@ export const NOW = Prisma.sql`(now() AT TIME ZONE 'UTC')`;
 export const IS_UNLEASED = Prisma.sql`(lease_until IS NULL OR lease_until < now())`;
 export const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", attempts, upload_id AS "uploadId", completing, size, sha256,
   length_verified AS "lengthVerified", retries, cancel_requested_at IS NOT NULL AS "isCancelled",
-  part_size_bytes AS "partSizeBytes", source_version AS "sourceVersion"`;
+  part_size_bytes AS "partSizeBytes", upload_attempt AS "uploadAttempt", source_version AS "sourceVersion"`;
 /** Who tries, for people. */
 const WORKER = `${hostname()}:${process.pid}`.slice(0, 200);
 /** Rows that a recovery looks at in one go. */
 const RECOVERY_ROWS = 100;
+/** A Complete that gave no answer is waited for before anything of its upload is removed: Ceph holds on to one for ten minutes. */
+const DUE = Prisma.sql`now() + CASE WHEN completing AND upload_id IS NOT NULL THEN interval '11 minutes' ELSE interval '0' END`;
 const WAITING = Prisma.sql`transfer_status IN ('PENDING', 'TRANSFERRING')`;
 const FORGOTTEN_SOURCE = Prisma.sql`source_version = NULL, part_size_bytes = NULL`;
 
@@ -147,7 +159,7 @@ export class TransferStateRepository {
     const rows = await this.prisma.client.$queryRaw<Claim[]>`
       UPDATE core_storage_file
       SET transfer_status = 'FAILED', transfer_error = 'FILE_DELETED: the removal of this file has begun',
-          lease_token = gen_random_uuid(), lease_until = now() + ${leaseMs} * interval '1 millisecond', updated_at = ${NOW}
+          error_code = 'FILE_DELETED', lease_token = gen_random_uuid(), lease_until = now() + ${leaseMs} * interval '1 millisecond', updated_at = ${NOW}
       WHERE id = ${id}::uuid AND workspace_id = ${workspaceId}::uuid
         AND deleted_at IS NOT NULL AND ${IS_UNLEASED}
       RETURNING ${LEASE_COLUMNS}`;
@@ -157,14 +169,29 @@ export class TransferStateRepository {
   /**
    * Takes a FAILED or deleted row to remove what it left in the bucket, and leaves its status and error as they are;
    * null while an owner's lease lives, when the row waits for an owner, and when its object belongs to it.
+   *
+   * The row forgets the upload that is about to be aborted, so that no later owner goes on with it; the claim still
+   * tells of it, and the entry keeps it.
    */
-  async claimForPurge(place: { fileId: string; bucket: string; path: string }, leaseMs: number): Promise<Claim | null> {
+  async claimForPurge(place: PurgePlace, leaseMs: number): Promise<Claim | null> {
     const rows = await this.prisma.client.$queryRaw<Claim[]>`
-      UPDATE core_storage_file
-      SET lease_token = gen_random_uuid(), lease_until = now() + ${leaseMs} * interval '1 millisecond'
-      WHERE id = ${place.fileId}::uuid AND bucket = ${place.bucket} AND path = ${place.path}
-        AND (transfer_status = 'FAILED' OR (deleted_at IS NOT NULL AND transfer_status <> 'DONE')) AND ${IS_UNLEASED}
-      RETURNING ${LEASE_COLUMNS}`;
+      WITH before AS (
+        SELECT * FROM core_storage_file
+        WHERE id = ${place.fileId}::uuid AND bucket = ${place.bucket} AND path = ${place.path}
+          AND (transfer_status = 'FAILED' OR (deleted_at IS NOT NULL AND transfer_status <> 'DONE')) AND ${IS_UNLEASED}
+        FOR UPDATE
+      ), taken AS (
+        UPDATE core_storage_file AS file
+        SET lease_token = gen_random_uuid(), lease_until = now() + ${leaseMs} * interval '1 millisecond',
+            upload_id = nullif(file.upload_id, ${place.uploadId}),
+            completing = file.completing AND file.upload_id IS DISTINCT FROM ${place.uploadId}
+        FROM before WHERE file.id = before.id
+        RETURNING file.id, file.lease_token
+      )
+      SELECT before.id, taken.lease_token AS "leaseToken", attempts, upload_id AS "uploadId", completing, size, sha256,
+        length_verified AS "lengthVerified", retries, cancel_requested_at IS NOT NULL AS "isCancelled",
+        part_size_bytes AS "partSizeBytes", upload_attempt AS "uploadAttempt", source_version AS "sourceVersion"
+      FROM before JOIN taken ON taken.id = before.id`;
     return rows[0] ?? null;
   }
 
@@ -197,7 +224,7 @@ export class TransferStateRepository {
     const [changed] = await this.prisma.client.$queryRaw<ChangedRows[]>`
       WITH begun AS (
         UPDATE core_storage_file
-        SET ${FORGOTTEN_READ}, upload_id = ${upload.uploadId}, part_size_bytes = ${BigInt(upload.partSizeBytes)},
+        SET ${FORGOTTEN_READ}, upload_id = ${upload.uploadId}, upload_attempt = attempts, part_size_bytes = ${BigInt(upload.partSizeBytes)},
             source_version = ${upload.sourceVersion === null ? null : JSON.stringify(upload.sourceVersion)}::jsonb
         WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
         RETURNING id
@@ -206,16 +233,36 @@ export class TransferStateRepository {
     return changed?.count === 1;
   }
 
-  /** Nothing of the upload before is left. False: the lease is lost. */
-  async forgetUpload({ id, leaseToken }: Claim): Promise<boolean> {
+  /**
+   * Takes the upload out of the row and into the purge table, before anybody aborts it: an owner that goes on with the
+   * row can then not be going on with this upload. False: the lease is lost.
+   */
+  async detachUpload({ id, leaseToken }: Claim): Promise<boolean> {
     const [changed] = await this.prisma.client.$queryRaw<ChangedRows[]>`
-      WITH cleaned AS (
-        UPDATE core_storage_file SET ${FORGOTTEN_UPLOAD}, ${FORGOTTEN_SOURCE}
+      WITH held AS (
+        SELECT id, bucket, path, upload_id FROM core_storage_file
         WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
-        RETURNING id
-      ), forgotten AS (DELETE FROM core_storage_part AS part USING cleaned WHERE part.file_id = cleaned.id)
-      SELECT count(*)::int AS count FROM cleaned`;
+        FOR UPDATE
+      ), detached AS (
+        UPDATE core_storage_file AS file SET ${FORGOTTEN_UPLOAD}, ${FORGOTTEN_SOURCE}
+        FROM held WHERE file.id = held.id
+        RETURNING file.id
+      ), forgotten AS (DELETE FROM core_storage_part AS part USING detached WHERE part.file_id = detached.id
+      ), replaced AS (
+        DELETE FROM core_storage_purge AS purge USING held
+        WHERE purge.bucket = held.bucket AND purge.path = held.path AND purge.file_id = held.id
+          AND purge.upload_id = held.upload_id
+      ), noted AS (
+        INSERT INTO core_storage_purge (bucket, path, file_id, upload_id)
+        SELECT bucket, path, id, upload_id FROM held WHERE upload_id IS NOT NULL
+      )
+      SELECT count(*)::int AS count FROM detached`;
     return changed?.count === 1;
+  }
+
+  /** Of an upload that was detached: no part of it is left, and no request of it can land any more. */
+  async forgetDetached({ id }: Claim, uploadId: string): Promise<void> {
+    await this.prisma.client.storagePurge.deleteMany({ where: { fileId: id, uploadId } });
   }
 
   /** Writes down a part that the store took. False: the lease is lost. */
@@ -255,7 +302,12 @@ export class TransferStateRepository {
     claim: Claim,
     { size, sha256, lengthVerified }: { size: number; sha256: string | null; lengthVerified: boolean },
   ): Promise<boolean> {
-    return await this.change(claim, { completing: true, size: BigInt(size), sha256, lengthVerified });
+    const count = await this.prisma.client.$executeRaw`
+      UPDATE core_storage_file
+      SET completing = true, size = ${BigInt(size)}, sha256 = ${sha256}, length_verified = ${lengthVerified},
+          upload_attempt = coalesce(upload_attempt, attempts)
+      WHERE id = ${claim.id}::uuid AND lease_token = ${claim.leaseToken}::uuid`;
+    return count === 1;
   }
 
   /** Purge entries of the upload that made the object end with it: from here on an Abort could destroy the object. */
@@ -270,7 +322,7 @@ export class TransferStateRepository {
         SET transfer_status = 'DONE', size = ${BigInt(object.size)}, etag = ${object.etag}, sha256 = ${object.sha256},
             sha256_origin = ${object.sha256Origin}::"ChecksumOrigin", length_verified = ${object.isLengthVerified}, bytes_transferred = ${BigInt(object.size)},
             total_bytes = ${BigInt(object.size)}, transfer_error = NULL, error_code = NULL, lease_token = NULL,
-            lease_until = NULL, upload_id = NULL, completing = false, ${FORGOTTEN_SOURCE}, source_sealed = NULL,
+            lease_until = NULL, upload_id = NULL, upload_attempt = NULL, completing = false, ${FORGOTTEN_SOURCE}, source_sealed = NULL,
             retries = 0, next_attempt_at = NULL, cancel_requested_at = NULL, finished_at = ${NOW}, updated_at = ${NOW}
         FROM held WHERE file.id = held.id
         RETURNING file.*
@@ -310,8 +362,8 @@ export class TransferStateRepository {
         WHERE ${failure.keepUpload} AND purge.bucket = failed.bucket AND purge.path = failed.path
           AND purge.file_id = failed.id AND purge.upload_id IS NOT DISTINCT FROM failed.upload_id
       ), noted AS (
-        INSERT INTO core_storage_purge (bucket, path, file_id, upload_id)
-        SELECT bucket, path, id, upload_id FROM failed WHERE ${failure.keepUpload}
+        INSERT INTO core_storage_purge (bucket, path, file_id, upload_id, next_attempt_at)
+        SELECT bucket, path, id, upload_id, ${DUE} FROM failed WHERE ${failure.keepUpload}
       )
       SELECT count(*)::int AS count FROM failed`;
     return changed?.count === 1;
@@ -402,20 +454,22 @@ export class TransferStateRepository {
   private async endDeleted(): Promise<void> {
     const transferError = 'TRANSFER_CANCELLED: the file was deleted';
     await this.prisma.client.$executeRaw`
-      WITH ended AS (
-        UPDATE core_storage_file
+      WITH before AS (
+        SELECT * FROM core_storage_file WHERE deleted_at IS NOT NULL AND ${WAITING} AND ${IS_UNLEASED}
+        LIMIT ${RECOVERY_ROWS} FOR UPDATE SKIP LOCKED
+      ), ended AS (
+        UPDATE core_storage_file AS file
         SET transfer_status = 'FAILED', transfer_error = ${transferError}, error_code = 'TRANSFER_CANCELLED',
-            lease_token = NULL, lease_until = NULL, next_attempt_at = NULL, finished_at = ${NOW}, updated_at = ${NOW}
-        WHERE id IN (
-          SELECT id FROM core_storage_file WHERE deleted_at IS NOT NULL AND ${WAITING} AND ${IS_UNLEASED}
-          LIMIT ${RECOVERY_ROWS} FOR UPDATE SKIP LOCKED)
-        RETURNING *
+            lease_token = NULL, lease_until = NULL, next_attempt_at = NULL, ${FORGOTTEN_UPLOAD}, ${FORGOTTEN_SOURCE},
+            finished_at = ${NOW}, updated_at = ${NOW}
+        FROM before WHERE file.id = before.id
       ), lost AS (
         UPDATE core_storage_attempt AS attempt SET outcome = 'LOST', finished_at = now()
-        FROM ended WHERE attempt.file_id = ended.id AND attempt.outcome IS NULL
+        FROM before WHERE attempt.file_id = before.id AND attempt.outcome IS NULL
+      ), forgotten AS (DELETE FROM core_storage_part AS part USING before WHERE part.file_id = before.id
       )
-      INSERT INTO core_storage_purge (bucket, path, file_id, upload_id)
-      SELECT bucket, path, id, upload_id FROM ended WHERE attempts > 0`;
+      INSERT INTO core_storage_purge (bucket, path, file_id, upload_id, next_attempt_at)
+      SELECT bucket, path, id, upload_id, ${DUE} FROM before WHERE attempts > 0`;
   }
 
   /** Lets go of a row whose left-overs are gone, so that the next owner looks for none. False: the lease is lost. */
@@ -450,6 +504,13 @@ export class TransferStateRepository {
 
 const KEPT_UPLOAD = Prisma.sql`upload_id = upload_id`;
 const FORGOTTEN_READ = Prisma.sql`completing = false, size = NULL, sha256 = NULL, length_verified = NULL`;
-const FORGOTTEN_UPLOAD = Prisma.sql`upload_id = NULL, ${FORGOTTEN_READ}`;
+const FORGOTTEN_UPLOAD = Prisma.sql`upload_id = NULL, upload_attempt = NULL, ${FORGOTTEN_READ}`;
 const RELEASED = { leaseToken: null, leaseUntil: null };
-const NO_UPLOAD = { uploadId: null, completing: false, size: null, sha256: null, lengthVerified: null };
+const NO_UPLOAD = {
+  uploadId: null,
+  uploadAttempt: null,
+  completing: false,
+  size: null,
+  sha256: null,
+  lengthVerified: null,
+};

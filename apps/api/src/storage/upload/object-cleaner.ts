@@ -91,12 +91,15 @@ export class ObjectCleaner {
     }
   }
 
-  async removeObject({ bucket, key }: ObjectPlace): Promise<void> {
+  /** `signal`: ends the tries, for one whose right to remove it may end. */
+  async removeObject({ bucket, key }: ObjectPlace, signal?: AbortSignal): Promise<void> {
     const remove = new DeleteObjectCommand({ Bucket: bucket, Key: key });
-    await this.retry.run(() => this.clients.control.send(remove).catch(ignoreGone), {
+    const options = signal === undefined ? {} : { abortSignal: signal };
+    await this.retry.run(() => this.clients.control.send(remove, options).catch(ignoreGone), {
       action: 'delete of',
       bucket,
       key,
+      ...(signal === undefined ? {} : { signal }),
     });
   }
 

@@ -85,7 +85,8 @@ export class ObjectCompletion {
         const isWorthAnotherTry = isTaken(completeError) && (await this.cleaner.freeKey(upload, expected.owner));
         // The upload may be gone because a Complete before made an object of it, which does not show yet.
         if (isMadePossible && isUploadGone(completeError)) continue;
-        if (isRefusal(completeError) && !isWorthAnotherTry) return false;
+        // Nor does a refusal say anything of one before that may be under way.
+        if (!isMadePossible && isRefusal(completeError) && !isWorthAnotherTry) return false;
         if (wait === 0 && !isWorthAnotherTry) continue;
         completeError = undefined;
         await this.complete(upload, parts, expected.isConditional).catch((error) => {

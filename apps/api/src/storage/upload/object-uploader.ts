@@ -22,6 +22,9 @@ export interface WriteRequest extends UploadTarget {
   readonly object?: ObjectOptions | undefined;
 }
 
+/** Longest wait for parts in flight that are kept, in ms: well within the 25 s that a process has to let go of its transfers. */
+const KEPT_PART_PATIENCE_MS = 15_000;
+
 /** An upload as its owner wrote it down before it died. */
 export interface LeftUpload extends OpenUpload {
   readonly partSizeBytes: number;
@@ -53,8 +56,8 @@ export class ObjectUploader {
    * together
    */
   async write(request: WriteRequest): Promise<UploadedObject> {
-    const { answerTimeoutMs } = this.options.store;
-    const attempt = new UploadAttempt(request, (reason) => request.source.destroy(reason), answerTimeoutMs);
+    const partPatienceMs = Math.min(this.options.store.answerTimeoutMs, KEPT_PART_PATIENCE_MS);
+    const attempt = new UploadAttempt(request, (reason) => request.source.destroy(reason), partPatienceMs);
     try {
       await this.send(attempt, request);
     } catch (error) {

@@ -12,6 +12,8 @@ export interface UploadHooks {
   onUnanswered?(): void;
   /** All bytes are stored as parts, or held for the one PUT: the next request makes the object. */
   beforeObject?(bytes: number): Promise<void>;
+  /** The upload failed and is about to be aborted. An error: the right to abort it is lost, and nothing of it is touched. */
+  beforeDiscard?(): Promise<void>;
   /** The upload failed; the store shows neither a part of it nor its object, and no request of it can land any more. */
   onDiscarded?(): void;
 }

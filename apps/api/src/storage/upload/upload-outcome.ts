@@ -61,7 +61,7 @@ export class UploadOutcome {
   async prove(attempt: UploadAttempt): Promise<UploadedObject> {
     const { bytes: size, place } = attempt;
     if (attempt.isFenced) throw attempt.firstError;
-    const found = (await this.proof.findOwn(place, makerOf(attempt))) ?? (await this.findLate(attempt));
+    const found = (await this.proof.findOwn(place, attempt.target.token)) ?? (await this.findLate(attempt));
     if (found?.size === size && (await this.proof.isReadable(place, size))) return { size, etag: found.etag };
     if (found !== undefined) await this.discardObject(attempt);
     throw new StorageError(
@@ -105,9 +105,10 @@ export class UploadOutcome {
       const upload = { ...place, uploadId };
       const parts = (await this.proof.listParts(upload)).map(toListedPart);
       const isConditional = (await this.capabilities.profile()).conditionalComplete.value === 'honoured';
-      if (parts.length > 0 && (await this.completion.settle(upload, parts, { owner, size, isConditional }))) {
-        found = await this.proof.findOwn(place, owner);
-      }
+      const isSettled =
+        parts.length > 0 && (await this.completion.settle(upload, parts, { owner, size, isConditional }));
+      // Once more where there are no parts either: a Complete that was under way has made an object of them since.
+      if (isSettled || parts.length === 0) found = await this.proof.findOwn(place, owner);
     }
     if (found?.size === size && (await this.proof.isReadable(place, size))) return { size, etag: found.etag };
     if (found !== undefined) await this.cleaner.removeObject(place);
@@ -118,7 +119,7 @@ export class UploadOutcome {
   private async settleComplete(attempt: UploadAttempt, error: unknown): Promise<boolean> {
     const { upload, completion, bytes: size, isCompleteConditional: isConditional } = attempt;
     if (upload === undefined || completion === undefined) throw new Error('no Complete was sent');
-    const expected = { owner: makerOf(attempt), size, isConditional };
+    const expected = { owner: attempt.target.token, size, isConditional };
     if (await this.completion.settle(upload, completion.parts, expected, error)) return true;
     await this.discardParts(attempt);
     return false;
@@ -126,12 +127,11 @@ export class UploadOutcome {
 
   /** Of an object that does not show although its PUT or its Complete seemed to go well. */
   private async findLate(attempt: UploadAttempt): Promise<FoundObject | undefined> {
-    const { place } = attempt;
-    const maker = makerOf(attempt);
-    if (attempt.completion === undefined) return await this.completion.awaitShown(place, maker);
+    const { place, target } = attempt;
+    if (attempt.completion === undefined) return await this.completion.awaitShown(place, target.token);
     // The SDK takes some errors with status 200 for success: this Complete was none.
     const isMade = await this.settleComplete(attempt, undefined);
-    return isMade ? await this.proof.findOwn(place, maker) : undefined;
+    return isMade ? await this.proof.findOwn(place, target.token) : undefined;
   }
 
   /** What fails here is not what the caller is told: the row keeps what the next owner needs to look again. */
@@ -145,7 +145,13 @@ export class UploadOutcome {
   }
 
   private async discardParts({ upload, target }: UploadAttempt): Promise<void> {
-    if (upload !== undefined && (await this.cleaner.discardParts(upload))) target.hooks?.onDiscarded?.();
+    if (upload === undefined) return;
+    try {
+      await target.hooks?.beforeDiscard?.();
+    } catch (error) {
+      return this.cleaner.warn('discarding the parts of', upload, error);
+    }
+    if (await this.cleaner.discardParts(upload)) target.hooks?.onDiscarded?.();
   }
 
   /** One PUT has no upload id: only the token tells whether it arrived in spite of the error. */
@@ -161,11 +167,6 @@ export class UploadOutcome {
     }
     return false;
   }
-}
-
-/** What the object's token is, or begins with: an upload that is gone on with got its token from an earlier try. */
-function makerOf({ target: { token, resume } }: UploadAttempt): string {
-  return resume === undefined ? token : ownerOf(token);
 }
 
 /** A part with a checksum must be named with it (S3 API reference). */

@@ -1,5 +1,5 @@
 // Compiles only while every published method of the guide has the same parameters and the same result in our classes.
-import type { FileTransferService, TransferControl } from '../storage/file-transfer.service';
+import type { FileTransferService, WaitOptions } from '../storage/file-transfer.service';
 import type { S3Service } from '../storage/s3.service';
 import type { FileTransferService as PublishedFileTransferService } from './file-transfer.service';
 import type { S3Service as PublishedS3Service } from './s3.service';
@@ -29,23 +29,23 @@ export const s3Service: Comparison<WithoutObject, PublishedS3Service> = {
 };
 
 /** Ours takes a second parameter too, which every call of the guide leaves out. */
-interface WithControl extends Omit<PublishedFileTransferService, 'createAndTransfer'> {
+interface WithWait extends Omit<PublishedFileTransferService, 'createAndTransfer'> {
   createAndTransfer(
-    ...parameters: [...Parameters<PublishedFileTransferService['createAndTransfer']>, control?: TransferControl]
+    ...parameters: [...Parameters<PublishedFileTransferService['createAndTransfer']>, wait?: WaitOptions]
   ): ReturnType<PublishedFileTransferService['createAndTransfer']>;
 }
 
 /** Options that ours takes beside those of the guide, whose every call leaves them out. */
-type FurtherOption = 'sourceHeaders' | 'allowUnprovenLength' | 'expected' | 'maxBytes' | 'object';
+type FurtherOption = 'sourceHeaders' | 'createdBy' | 'idempotencyKey' | 'allowUnprovenLength' | 'expected' | 'maxBytes' | 'object';
 
 interface WithoutFurtherOptions extends Omit<FileTransferService, 'createAndTransfer'> {
   createAndTransfer(
     options: Omit<Parameters<FileTransferService['createAndTransfer']>[0], FurtherOption>,
-    control?: TransferControl,
+    wait?: WaitOptions,
   ): ReturnType<FileTransferService['createAndTransfer']>;
 }
 
-export const fileTransferService: Comparison<WithoutFurtherOptions, WithControl> = {
+export const fileTransferService: Comparison<WithoutFurtherOptions, WithWait> = {
   createAndTransfer: 'same',
   getSignedUrl: 'same',
   deleteFile: 'same',

@@ -1,0 +1,91 @@
+import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
+import { expect } from '@jest/globals';
+import { verifyInvariants } from '../support/verify-invariants.js';
+import type { CrashFault, DownloadedAgain } from './crash-fault.js';
+import { type CrashPlay, IN_FLIGHT_BYTES, RECOVERY_MS } from './crash-play.js';
+
+const REMOVAL_MS = 30_000;
+
+/** Holds the end of the transfer against its row of the table. */
+export async function expectEnding(play: CrashPlay, fault: CrashFault): Promise<void> {
+  await expectEnd(play, fault);
+  await play.quiet();
+  await verifyInvariants(play.product.client);
+}
+
+async function expectEnd(play: CrashPlay, fault: CrashFault): Promise<void> {
+  const { ending } = fault;
+  if (ending === 'no row') await expectNoRow(play);
+  else if (ending === 'deleted') await expectDeleted(play);
+  else if (ending === 'hidden') await expectHidden(play);
+  else if (ending === 'DONE') await expectDone(play, fault);
+  else await expectFailed(play, ending);
+}
+
+async function expectDone(play: CrashPlay, { again }: CrashFault): Promise<void> {
+  const row = await play.ended();
+  const sha256 = await play.file.sha256();
+  expect(row).toMatchObject({
+    transfer_status: 'DONE',
+    transfer_error: null,
+    size: String(play.file.sizeBytes),
+    sha256,
+  });
+  expect(await play.object()).toMatchObject({ sizeBytes: play.file.sizeBytes, sha256 });
+  expect(await play.takenUpAfterMs()).toBeLessThanOrEqual(play.product.leaseMs + RECOVERY_MS);
+  expect(play.bytesAgain).toBeLessThanOrEqual(limitOf(play, again));
+  await expectNoParts(play);
+}
+
+function limitOf({ file }: CrashPlay, again: DownloadedAgain): number {
+  return { nothing: 0, 'in flight': IN_FLIGHT_BYTES, 'the file': file.sizeBytes }[again];
+}
+
+async function expectFailed(play: CrashPlay, code: string): Promise<void> {
+  const row = await play.ended();
+  expect(row).toMatchObject({
+    transfer_status: 'FAILED',
+    transfer_error: expect.stringMatching(new RegExp(`^${code}: `)),
+  });
+  expect(await play.object()).toBeUndefined();
+  await expectNoParts(play);
+}
+
+async function expectNoRow(play: CrashPlay): Promise<void> {
+  expect(await play.stage.query('SELECT FROM core_storage_file WHERE path = $1', [play.path])).toEqual([]);
+  expect(play.file.requests).toEqual([]);
+  expect(await play.object()).toBeUndefined();
+}
+
+async function expectDeleted(play: CrashPlay): Promise<void> {
+  await play.stage.until(
+    {
+      sql: 'SELECT FROM core_storage_file WHERE id = $1',
+      parameters: [play.id],
+      limitMs: REMOVAL_MS,
+    },
+    (rows) => rows.length === 0,
+  );
+  await expectNoObject(play);
+  await expectNoParts(play);
+}
+
+async function expectHidden(play: CrashPlay): Promise<void> {
+  const [row] = await play.stage.until<{ deleted_at: Date | null; lease_token: string | null }>(
+    { sql: 'SELECT * FROM core_storage_file WHERE id = $1', parameters: [play.id] },
+    ([found]) => found?.lease_token === null,
+  );
+  expect(row?.deleted_at).not.toBeNull();
+  await expectNoObject(play);
+  await expectNoParts(play);
+}
+
+async function expectNoObject(play: CrashPlay): Promise<void> {
+  await play.eventually(async () => (await play.object()) === undefined, 'an object is left');
+}
+
+async function expectNoParts(play: CrashPlay): Promise<void> {
+  const { s3, bucket } = play.stage;
+  const list = new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: play.path });
+  await play.eventually(async () => ((await s3.send(list)).Uploads ?? []).length === 0, 'an upload is left');
+}

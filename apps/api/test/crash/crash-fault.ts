@@ -1,0 +1,25 @@
+import type { StorageErrorCode } from '../../src/storage/storage.errors.js';
+import type { CrashPlay } from './crash-play.js';
+
+/**
+ * DONE, or the code of a FAILED row. 'no row': nothing was accepted. 'deleted': row, object and parts are gone.
+ * 'hidden': soft-deleted, its transfer ended, and no object.
+ */
+export type CrashEnding = 'DONE' | StorageErrorCode | 'no row' | 'deleted' | 'hidden';
+
+/** What is downloaded beyond the file. 'in flight': the parts in flight and the one that was being read. */
+export type DownloadedAgain = 'nothing' | 'in flight' | 'the file';
+
+/** A process or a server that dies, sleeps or is taken away, and how the transfer ends. */
+export interface CrashFault {
+  readonly fault: string;
+  /** When it happens. */
+  readonly instant: string;
+  readonly ending: CrashEnding;
+  readonly again: DownloadedAgain;
+  readonly why: string;
+  /** Default: four parts and a half. */
+  readonly sizeBytes?: number;
+  /** Begins the transfer, brings it to the instant, and does the fault; what follows is waited for and judged by others. */
+  play(play: CrashPlay): Promise<void>;
+}

@@ -1,0 +1,216 @@
+import type { CrashFault } from './crash-fault.js';
+import { type CrashPlay, IN_FLIGHT_BYTES } from './crash-play.js';
+import { PART_SIZE_BYTES } from './crash-product.js';
+
+const KILLED = 'the worker is killed';
+/** Fits into one PUT. */
+export const SMALL_BYTES = 300_000;
+/** Two parts are stored, and of the third a part is read. */
+const BETWEEN_PARTS = 2.4 * PART_SIZE_BYTES;
+
+/** The worker dies while it waits for the answer to a call of the store. */
+function killedAt(
+  call: Parameters<CrashPlay['standStill']>,
+  row: Omit<CrashFault, 'fault' | 'play' | 'ending'>,
+  sourceEndsAt = Number.POSITIVE_INFINITY,
+): CrashFault {
+  return {
+    fault: KILLED,
+    ending: 'DONE',
+    ...row,
+    async play(play) {
+      // Else the sockets would take more of the file than the worker does.
+      play.file.holdAt(sourceEndsAt);
+      await play.standStill(...call);
+      await play.killOwner();
+    },
+  };
+}
+
+export const WORKER_FAULTS: readonly CrashFault[] = [
+  {
+    fault: KILLED,
+    instant: 'it has claimed the row, and waits for the first byte of the source',
+    ending: 'DONE',
+    again: 'nothing',
+    why: 'another takes the row when the lease has run out',
+    async play(play) {
+      play.file.keepSilent();
+      await play.begin();
+      await play.file.asked();
+      await play.killOwner();
+    },
+  },
+  killedAt(['CreateMultipartUpload', 'before'], {
+    instant: 'Create is on its way to the store',
+    again: 'in flight',
+    why: 'the next owner begins an upload',
+  }),
+  killedAt(['CreateMultipartUpload', 'after'], {
+    instant: 'the store has begun the upload, and its id is not kept',
+    again: 'in flight',
+    why: 'the next owner begins another, and the one that nobody knows is looked for and ended',
+  }),
+  killedAt(
+    ['UploadPart', 'before', { partNumber: 1 }],
+    {
+      instant: 'the id of the upload is kept, and its first part is on its way',
+      again: 'in flight',
+      why: 'the next owner goes on with the upload',
+    },
+    IN_FLIGHT_BYTES,
+  ),
+  killedAt(
+    ['UploadPart', 'after', { partNumber: 2 }],
+    {
+      instant: 'the store has the second part, and its answer was not read',
+      again: 'in flight',
+      why: 'the store is asked for the parts that it has',
+    },
+    4 * PART_SIZE_BYTES,
+  ),
+  {
+    fault: KILLED,
+    instant: 'two parts are stored, and the third is being read',
+    ending: 'DONE',
+    again: 'in flight',
+    why: 'the next owner asks the source for what is not stored',
+    async play(play) {
+      await play.beginUpTo(BETWEEN_PARTS);
+      await play.killOwner();
+    },
+  },
+  {
+    fault: 'two workers are killed, one after the other',
+    instant: 'two parts are stored; and when the next owner has stored one more',
+    ending: 'DONE',
+    again: 'in flight',
+    why: 'each owner goes on where the one before was',
+    async play(play) {
+      await play.beginUpTo(BETWEEN_PARTS);
+      const first = await play.owner();
+      await play.product.kill(first);
+      play.file.holdAt(3.4 * PART_SIZE_BYTES);
+      await play.nextOwner(first);
+      await play.product.mend();
+      await play.file.sentUpTo(3.4 * PART_SIZE_BYTES);
+      await play.stored(3);
+      await play.killOwner();
+    },
+  },
+  {
+    fault: KILLED,
+    instant: 'every part is stored, and `completing` is not committed',
+    ending: 'DONE',
+    again: 'nothing',
+    why: 'Complete was not sent: the next owner puts the stored parts together',
+    async play(play) {
+      const lock = await play.standStillBeforeComplete();
+      await play.product.kill(await play.owner());
+      await lock.releaseWithoutThem();
+      play.letGo();
+    },
+  },
+  {
+    fault: KILLED,
+    instant: '`completing` is committed, and the worker does not know it',
+    ending: 'DONE',
+    again: 'nothing',
+    why: 'Complete was not sent, but may have been: HEAD first, then Complete',
+    async play(play) {
+      const lock = await play.standStillBeforeComplete();
+      await play.product.kill(await play.owner());
+      await lock.release();
+      play.letGo();
+    },
+  },
+  killedAt(['CompleteMultipartUpload', 'before'], {
+    instant: 'Complete is on its way to the store',
+    again: 'nothing',
+    why: 'HEAD shows no object: the next owner sends Complete again',
+  }),
+  killedAt(['CompleteMultipartUpload', 'after'], {
+    instant: 'the store has made the object, and its answer was not read',
+    again: 'nothing',
+    why: 'HEAD shows the object with the token of this file: neither Complete nor Abort is sent again',
+  }),
+  killedAt(['HeadObject', 'before'], {
+    instant: 'the object is made, and being looked at',
+    again: 'nothing',
+    why: 'the next owner looks again',
+  }),
+  killedAt(['GetObject', 'before'], {
+    instant: 'the object is made, and its first byte being read',
+    again: 'nothing',
+    why: 'the next owner reads again',
+  }),
+  {
+    fault: KILLED,
+    instant: 'DONE is not committed',
+    ending: 'DONE',
+    again: 'nothing',
+    why: 'the next owner finds the object whole',
+    async play(play) {
+      const lock = await play.standStillBeforeDone();
+      await play.product.kill(await play.owner());
+      await lock.releaseWithoutThem();
+      play.letGo();
+    },
+  },
+  {
+    fault: KILLED,
+    instant: 'DONE is being committed, and the worker does not know it',
+    ending: 'DONE',
+    again: 'nothing',
+    why: 'the row says all there is to know',
+    async play(play) {
+      const lock = await play.standStillBeforeDone();
+      await play.product.kill(await play.owner());
+      await lock.release();
+      play.letGo();
+    },
+  },
+  {
+    fault: KILLED,
+    instant: 'DONE is committed, and its job not acknowledged',
+    ending: 'DONE',
+    again: 'nothing',
+    why: 'the job comes again, and finds nothing to do',
+    async play(play) {
+      await play.beginUpTo(BETWEEN_PARTS);
+      const owner = await play.owner();
+      const lock = await play.lockJob();
+      play.file.release();
+      await play.ended();
+      await lock.blocks(/job/);
+      await play.product.kill(owner);
+      await lock.releaseWithoutThem();
+      await play.deliverAgain();
+    },
+  },
+  killedAt(['PutObject', 'before'], {
+    instant: 'a small file is on its way to the store',
+    sizeBytes: SMALL_BYTES,
+    again: 'the file',
+    why: 'nothing is stored: the next owner begins anew',
+  }),
+  killedAt(['PutObject', 'after'], {
+    instant: 'the store has a small file, and its answer was not read',
+    sizeBytes: SMALL_BYTES,
+    again: 'nothing',
+    why: 'HEAD shows the object with the token of this file',
+  }),
+  {
+    fault: 'the worker is asked to stop (SIGTERM)',
+    instant: 'two parts are stored, and the third is being read',
+    ending: 'DONE',
+    again: 'in flight',
+    why: 'it hands the row over, and another goes on at once',
+    async play(play) {
+      await play.beginUpTo(BETWEEN_PARTS);
+      const owner = await play.owner();
+      await owner.end(20_000);
+      play.letGo();
+    },
+  },
+];
