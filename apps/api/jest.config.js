@@ -2,6 +2,8 @@ import preset from '../../jest.preset.js';
 
 export default {
   ...preset,
+  // Tests wait for sockets and limits more than they compute; Jest itself would leave one core free.
+  maxWorkers: '100%',
   moduleNameMapper: {
     // The code of test/guide names files of src without `.js`, as the guide prints it; nothing else does.
     '^\\.{1,2}/(storage/[\\w-]+\\.(?:module|service))$': '<rootDir>/src/$1',

@@ -322,7 +322,7 @@ start_over:
        atomic { receiveAbort(id) };
 #endif
        atomic {
-         // TransferStateRepository.forgetUpload
+         // TransferStateRepository.detachUpload
          if
          :: leaseOf == me -> uploadId = 0; completing = false; purge[id] = (id != 0)
          :: else -> goto over

@@ -66,6 +66,7 @@ export class CrashProduct {
           S3_ACCESS_KEY_ID: direct.S3_ACCESS_KEY_ID ?? '',
           S3_SECRET_ACCESS_KEY: direct.S3_SECRET_ACCESS_KEY ?? '',
         },
+        dataDir: null,
         createClient: () => stage.s3,
         kill: () => stage.killStore(),
         restart: () => stage.restartStore(),
