@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
-import { TransferStateRepository } from './transfer-state.repository.js';
+import { TransferQueue } from './transfer-queue.js';
+import { type Claim, TransferStateRepository } from './transfer-state.repository.js';
 
 let storage: TestStorage;
 let state: TransferStateRepository;
@@ -31,9 +32,127 @@ async function entriesOf(fileId: string) {
   );
 }
 
+/** As if the owner had died. */
+async function endLease({ id }: Claim): Promise<void> {
+  await storage.database.query("UPDATE core_storage_file SET lease_until = now() - interval '1 second' WHERE id = $1", [
+    id,
+  ]);
+}
+
+async function attemptsOf({ id }: Claim) {
+  return await storage.files.listAttempts({ workspaceId, id });
+}
+
+async function eventsOf({ id }: Claim) {
+  return await storage.database.query<Record<string, unknown>>(
+    'SELECT type, payload FROM core_outbox_event WHERE subject_id = $1',
+    [id],
+  );
+}
+
+/** Runs `task` while no event of the file can be noted. */
+async function withoutOutbox({ id }: Claim, task: () => Promise<unknown>): Promise<void> {
+  await storage.database.query(
+    `ALTER TABLE core_outbox_event ADD CONSTRAINT refuses_one CHECK (subject_id <> '${id}') NOT VALID`,
+  );
+  try {
+    await task();
+  } finally {
+    await storage.database.query('ALTER TABLE core_outbox_event DROP CONSTRAINT refuses_one');
+  }
+}
+
+async function takeTickets(): Promise<string[]> {
+  const queue = storage.get(TransferQueue);
+  const tickets = await queue.take(1_000, 1_000);
+  await queue.complete(tickets.map(({ jobId }) => jobId));
+  return tickets.map(({ fileId }) => fileId);
+}
+
 const begun = (uploadId: string) => ({ uploadId, partSizeBytes: 5, sourceVersion: null });
 const PART = { number: 1, sizeBytes: 5, etag: 'etag', digest: 'md5:abc' };
 const failure = { transferError: 'SOURCE_TRUNCATED: it ended early', errorCode: 'SOURCE_TRUNCATED', keepUpload: true };
+
+describe('claim', () => {
+  it('gives a row to one owner, and to another when its lease has run out', async () => {
+    const { claim } = await claimNew();
+    expect(await state.claim(claim.id, 60_000)).toBeNull();
+    await endLease(claim);
+    const next = await state.claim(claim.id, 60_000);
+    expect(next).toMatchObject({ id: claim.id, attempts: 2 });
+    expect(next?.leaseToken).not.toBe(claim.leaseToken);
+  });
+
+  it('writes down that the try of an owner that died is lost', async () => {
+    const { claim } = await claimNew();
+    expect(await attemptsOf(claim)).toMatchObject([{ number: 1, outcome: null, finishedAt: null }]);
+    await endLease(claim);
+    await state.claim(claim.id, 60_000);
+    expect(await attemptsOf(claim)).toMatchObject([
+      { number: 2, outcome: null },
+      { number: 1, outcome: 'LOST', finishedAt: expect.any(Date) },
+    ]);
+  });
+
+  it('gives no row before the time of its next try, except to end it', async () => {
+    const { claim } = await claimNew();
+    await state.requeue(claim, { delayMs: 60_000, failure, isCounted: true });
+    expect(await state.claim(claim.id, 60_000)).toBeNull();
+    expect(await state.requestCancel({ id: claim.id, workspaceId })).toBe(true);
+    expect(await state.claim(claim.id, 60_000)).toMatchObject({ id: claim.id, isCancelled: true });
+  });
+});
+
+describe('renew', () => {
+  it('tells the owner what others want of its row', async () => {
+    const { claim } = await claimNew();
+    expect(await state.renew(claim, 60_000)).toBe('held');
+    await state.requestCancel({ id: claim.id, workspaceId });
+    expect(await state.renew(claim, 60_000)).toBe('cancelled');
+    await storage.files.softDelete({ id: claim.id, workspaceId });
+    expect(await state.renew(claim, 60_000)).toBe('deleted');
+  });
+});
+
+describe('requeue', () => {
+  it('keeps the upload and its parts for the next owner, when they are left', async () => {
+    const { claim } = await claimNew();
+    await state.setUpload(claim, begun('upload-1'));
+    await state.addPart(claim, 'upload-1', PART);
+    expect(await state.requeue(claim, { delayMs: 0, failure, isCounted: true })).toBe(true);
+    const next = await state.claim(claim.id, 60_000);
+    expect(next).toMatchObject({ uploadId: 'upload-1', partSizeBytes: 5n, retries: 1 });
+    expect(await state.listParts(next as Claim)).toEqual([PART]);
+  });
+
+  it('forgets them when nothing is left', async () => {
+    const { claim } = await claimNew();
+    await state.setUpload(claim, begun('upload-1'));
+    await state.addPart(claim, 'upload-1', PART);
+    await state.requeue(claim, { delayMs: 0, failure: { ...failure, keepUpload: false }, isCounted: true });
+    expect(await state.claim(claim.id, 60_000)).toMatchObject({ uploadId: null });
+    expect(await state.listParts({ ...claim, uploadId: 'upload-1' })).toEqual([]);
+  });
+
+  it('counts no try against a file that was handed over, and leaves a ticket for it', async () => {
+    const { claim } = await claimNew();
+    await state.requeue(claim, { delayMs: 0, failure, isCounted: false });
+    expect(await state.find(claim.id)).toMatchObject({ transferStatus: 'PENDING', retries: 0, transferError: null });
+    expect(await attemptsOf(claim)).toMatchObject([{ outcome: 'HANDED_OVER' }]);
+    expect(await takeTickets()).toContain(claim.id);
+  });
+});
+
+describe('recover', () => {
+  it('leaves a ticket for a row whose owner died, and none for one whose owner lives', async () => {
+    const [dead, living] = [await claimNew(), await claimNew()];
+    await endLease(dead.claim);
+    await state.recover();
+    const tickets = await takeTickets();
+    expect(tickets).toContain(dead.claim.id);
+    expect(tickets).not.toContain(living.claim.id);
+  });
+});
 
 describe('markFailed', () => {
   it('writes down what may be left, with the row', async () => {
@@ -49,6 +168,17 @@ describe('markFailed', () => {
       finishedAt: expect.any(Date),
     });
     expect(await entriesOf(claim.id)).toEqual([{ bucket: storage.bucket, path, upload_id: 'upload-1', attempts: 0 }]);
+  });
+
+  it('tells of it once, or is not FAILED', async () => {
+    const { claim } = await claimNew();
+    await withoutOutbox(claim, () => expect(state.markFailed(claim, failure)).rejects.toThrow(/refuses_one/));
+    expect(await state.find(claim.id)).toMatchObject({ transferStatus: 'TRANSFERRING' });
+    await state.markFailed(claim, failure);
+    expect(await state.markFailed(claim, failure)).toBe(false);
+    expect(await eventsOf(claim)).toMatchObject([
+      { type: 'storage.file.failed', payload: { fileId: claim.id, errorCode: failure.errorCode } },
+    ]);
   });
 
   it('makes no entry when nothing is left', async () => {
@@ -91,6 +221,24 @@ describe('markDone', () => {
     sha256Origin: 'SOURCE' as const,
     isLengthVerified: true,
   };
+
+  it('tells of it once, or is not DONE', async () => {
+    const { claim } = await claimNew();
+    await withoutOutbox(claim, () => expect(state.markDone(claim, object)).rejects.toThrow(/refuses_one/));
+    expect(await state.find(claim.id)).toMatchObject({ transferStatus: 'TRANSFERRING' });
+    await state.markDone(claim, object);
+    expect(await state.markDone(claim, object)).toBe(false);
+    expect(await eventsOf(claim)).toMatchObject([
+      { type: 'storage.file.done', payload: { fileId: claim.id, size: '5000000000000' } },
+    ]);
+  });
+
+  it('forgets where the file came from', async () => {
+    const { claim } = await claimNew();
+    await storage.database.query("UPDATE core_storage_file SET source_sealed = 'sealed' WHERE id = $1", [claim.id]);
+    await state.markDone(claim, object);
+    expect(await state.find(claim.id)).toMatchObject({ transferStatus: 'DONE', sourceSealed: null });
+  });
 
   it('ends the entry of the upload that made the object, and of no other', async () => {
     const { claim } = await claimNew();

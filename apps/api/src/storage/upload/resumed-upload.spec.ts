@@ -88,8 +88,7 @@ class Journey {
 
   /** Writes what `source` gives, as a runner does. */
   async write(source: ByteSource, changes: Partial<WriteRequest> = {}) {
-    // A try that goes on with an upload uses the token of the one that began it: the object carries that.
-    if (changes.resume === undefined) this.tries += 1;
+    if (changes.resume === undefined) this.tries += 1; // The object carries the token of the try that began its upload.
     const { hooks, ...rest } = changes;
     return await uploader.write({
       bucket: this.bucket,
