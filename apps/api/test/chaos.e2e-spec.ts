@@ -49,7 +49,9 @@ describe('pnpm chaos', () => {
     const few = linesOf(await chaos('--kill', '--plan', '--seed', '7', '--rounds', '14'));
     const more = linesOf(await chaos('--kill', '--plan', '--seed', '7', '--rounds', '20'));
     expect(more.slice(0, 14)).toEqual(few);
-    const phases = few.map((line) => (JSON.parse(line) as { phase?: string }).phase).filter((phase) => phase !== undefined);
+    const phases = few
+      .map((line) => (JSON.parse(line) as { phase?: string }).phase)
+      .filter((phase) => phase !== undefined);
     expect(phases.toSorted()).toEqual(['commit', 'completing', 'create', 'parts', 'purge', 'row', 'verify']);
   });
 
