@@ -313,6 +313,23 @@ describe('recover', () => {
     expect(await ticketsOf(id)).toHaveLength(1);
   });
 
+  it('sends another one for a row whose ticket a worker took and never told of again', async () => {
+    const id = await createWaiting();
+    await letTimePass(id);
+    await state.recover();
+    const take = (ago: string) =>
+      storage.database.query(
+        `UPDATE pgboss.job SET state = 'active', started_on = now() - $2::interval, heartbeat_on = NULL WHERE singleton_key = $1`,
+        [id, ago],
+      );
+    await take('5 seconds');
+    await state.recover();
+    expect(await ticketsOf(id)).toHaveLength(1);
+    await take('1 minute');
+    await state.recover();
+    expect(await ticketsOf(id)).toHaveLength(2);
+  });
+
   it('lets a row wait for its next try', async () => {
     const { claim } = await claimNew();
     await state.requeue(claim, { delayMs: 60_000, failure, isCounted: true });

@@ -84,6 +84,8 @@ const WORKER = `${hostname()}:${process.pid}`.slice(0, 200);
 const RECOVERY_ROWS = 100;
 /** A row has its ticket with the transaction that makes it wait; what has none for so long has lost it. */
 const FORGOTTEN_AFTER = Prisma.sql`interval '5 seconds'`;
+/** Who holds a ticket tells the queue every few seconds that it lives (TransferWorker); one that does not died before its claim. */
+const SILENT_AFTER = Prisma.sql`interval '12 seconds'`;
 /** A Complete that gave no answer is waited for before anything of its upload is removed: Ceph holds on to one for ten minutes. */
 const DUE = Prisma.sql`now() + CASE WHEN completing AND upload_id IS NOT NULL THEN interval '11 minutes' ELSE interval '0' END`;
 const WAITING = Prisma.sql`transfer_status IN ('PENDING', 'TRANSFERRING')`;
@@ -459,7 +461,9 @@ export class TransferStateRepository {
         AND (next_attempt_at IS NULL OR next_attempt_at < now() - ${FORGOTTEN_AFTER})
         AND NOT EXISTS (
           SELECT FROM pgboss.job AS job
-          WHERE job.name = 'storage-transfer' AND job.singleton_key = file.id::text AND job.state < 'completed')
+          WHERE job.name = 'storage-transfer' AND job.singleton_key = file.id::text
+            AND (job.state < 'active'
+              OR job.state = 'active' AND coalesce(job.heartbeat_on, job.started_on) > now() - ${SILENT_AFTER}))
       LIMIT ${RECOVERY_ROWS}`;
     for (const row of forgotten) await this.queue.sendAgain(this.prisma.client, row);
     return forgotten.length;

@@ -5,8 +5,8 @@ import { RunningTransfers } from './running-transfers.js';
 import { type HeldTicket, TransferQueue } from './transfer-queue.js';
 import { TransferStateRepository } from './transfer-state.repository.js';
 
-/** How often the queue is told that this process lives, in ms: three times before it believes the opposite. */
-const KEEP_EVERY_MS = 10_000;
+/** How often the queue is told that this process lives, in ms: three times before the recovery believes the opposite. */
+const KEEP_EVERY_MS = 4_000;
 
 /**
  * Takes tickets from the queue, as many as there are free slots, and runs their rows; looks for rows whose owner died.
