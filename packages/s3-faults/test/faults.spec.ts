@@ -259,6 +259,12 @@ const CHECKS: Record<FaultName, () => Promise<void>> = {
     store.proxy.inject({ fault: 'request-timeout' });
     expect((await plainGet()).headers.get('connection')).toBe('close');
   },
+  'store-full': async () => {
+    const upload = await startUpload();
+    store.proxy.inject({ fault: 'store-full', operation: 'UploadPart' });
+    await expect(upload.part(1)).rejects.toMatchObject(refusal('InsufficientStorage', 507));
+    expect(await upload.storedParts()).toEqual([]);
+  },
   'access-denied': async () => {
     const upload = await startUpload();
     store.proxy.inject({ fault: 'access-denied', operation: 'UploadPart' });
