@@ -224,7 +224,8 @@ class PostgresServer {
       timezone: 'UTC',
       log_timezone: 'UTC',
       // full_page_writes guards against torn pages of a power cut, which nobody expects to survive without fsync.
-      ...(this.isDurable ? {} : { fsync: 'off', full_page_writes: 'off' }),
+      // Tests run many apps side by side on one server, each with pools of its own.
+      ...(this.isDurable ? {} : { fsync: 'off', full_page_writes: 'off', max_connections: '400' }),
     };
     return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   }

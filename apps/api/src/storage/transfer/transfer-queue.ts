@@ -13,7 +13,9 @@ const EXPIRE_SECONDS = 24 * 60 * 60 - 1;
 const RETRIES = 1_000;
 /** Ended jobs are of no use to anybody; the row tells what happened. In s. */
 const KEEP_ENDED_SECONDS = 60;
+/** Of a process that works on the queue; one that only sends tickets leaves the queue's own upkeep to those, and needs fewer. */
 const CONNECTIONS = 4;
+const SENDER_CONNECTIONS = 2;
 const FIRST_START_RETRY_MS = 500;
 const LONGEST_START_RETRY_MS = 10_000;
 
@@ -53,9 +55,11 @@ export class TransferQueue implements OnApplicationBootstrap, OnApplicationShutd
   private timer: NodeJS.Timeout | undefined;
 
   constructor(@Inject(ENVIRONMENT) environment: Environment) {
+    const isWorker = environment.TRANSFER_WORKER === 'all';
     this.boss = new PgBoss({
       connectionString: environment.DATABASE_URL,
-      max: CONNECTIONS,
+      max: isWorker ? CONNECTIONS : SENDER_CONNECTIONS,
+      supervise: isWorker,
       application_name: 's3-transfer-queue',
       schedule: false,
       monitorIntervalSeconds: 10,
