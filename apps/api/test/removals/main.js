@@ -19,8 +19,8 @@ const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
 /** Most of a run is waiting for processes to start and for limits to be over. */
 const LANES = 2;
 /** Of all named tests together, and of the one of a removal. */
-const ALL_LIMIT_MS = 300_000;
-const ONE_LIMIT_MS = 60_000;
+const ALL_LIMIT_MS = 600_000;
+const ONE_LIMIT_MS = 120_000;
 
 const { values } = parseArgs({
   options: { only: { type: 'string' }, verbose: { type: 'boolean' }, help: { type: 'boolean' } },
