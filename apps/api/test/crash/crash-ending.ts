@@ -10,7 +10,8 @@ const REMOVAL_MS = 30_000;
 export async function expectEnding(play: CrashPlay, fault: CrashFault): Promise<void> {
   await expectEnd(play, fault);
   await play.quiet();
-  await verifyInvariants(play.product.client);
+  // The object of this row was read whole above; those of all rows before it are not read again each time.
+  await verifyInvariants(play.product.client, { withHash: false, graceMs: 0 });
 }
 
 async function expectEnd(play: CrashPlay, fault: CrashFault): Promise<void> {
