@@ -28,6 +28,11 @@ export class StorageError extends Error {
   }
 }
 
+/** Whether the row went to another owner, who decides what becomes of it. */
+export function isTransferLost(error: unknown): boolean {
+  return error instanceof StorageError && error.code === 'TRANSFER_LOST';
+}
+
 /** Longest `transferError` in characters: enough for a code and a sentence, short enough for a list of rows. */
 const TRANSFER_ERROR_MAX_LENGTH = 1_000;
 /** How a text ends whose failure says otherwise than its code: for people, and for parseTransferError. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
-import { StorageError } from '../storage.errors.js';
+import { isTransferLost, StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { type FileKey, type StorageFile, StorageFileRepository } from '../storage-file.repository.js';
 import { LeaseKeeper, transferLost } from '../transfer/lease-keeper.js';
@@ -55,15 +55,11 @@ export class FileRemoval {
       if (!(await this.state.remove(claim))) throw transferLost(claim);
     } catch (error) {
       await this.state.release(claim).catch(() => {}); // The first error counts; the lease runs out by itself.
-      if (!isTakenOver(error)) throw error;
+      if (!isTransferLost(error)) throw error;
       const message = `file ${id} was taken over while it was removed; delete it again`;
       throw new StorageError('FILE_BUSY', message, { cause: error });
     } finally {
       lease.end();
     }
   }
-}
-
-function isTakenOver(error: unknown): boolean {
-  return error instanceof StorageError && error.code === 'TRANSFER_LOST';
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
-import { parseTransferError, StorageError } from '../storage.errors.js';
+import { isTransferLost, parseTransferError, StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import type { StorageFile } from '../storage-file.repository.js';
 import type { TransferProgress } from './progress-meter.js';
@@ -137,7 +137,7 @@ export class RunningTransfers implements OnModuleDestroy {
     try {
       await waiting.for(settled);
     } catch (error) {
-      if (!isTakenElsewhere(error)) throw error;
+      if (!isTransferLost(error)) throw error;
     } finally {
       if (onProgress !== undefined) listeners?.delete(onProgress);
     }
@@ -183,10 +183,6 @@ export class RunningTransfers implements OnModuleDestroy {
       return { host: null, isRepeatable: false, open: () => Promise.reject(error) };
     }
   }
-}
-
-function isTakenElsewhere(error: unknown): boolean {
-  return error instanceof StorageError && error.code === 'TRANSFER_LOST';
 }
 
 /** Of a transfer that another process runs: it writes once a second how far it is, and no rate. */

@@ -3,7 +3,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DatabaseUnavailableError } from '../../prisma/database-error.js';
 import type { ByteSource } from '../source/byte-source.js';
 import type { SourceRequest } from '../source/source-request.js';
-import { describeTransferError, StorageError, type StorageErrorCode } from '../storage.errors.js';
+import { describeTransferError, isTransferLost, StorageError, type StorageErrorCode } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import type { StorageFile } from '../storage-file.repository.js';
 import type { ObjectOptions } from '../upload/object-options.js';
@@ -276,8 +276,7 @@ export class TransferRunner {
    * another, or whose database is away, is left as it is: its next owner decides.
    */
   private async settle(claim: Claim, { work }: TransferJob, error: unknown, left: Remains): Promise<boolean> {
-    if (error instanceof DatabaseUnavailableError) return false;
-    if (error instanceof StorageError && error.code === 'TRANSFER_LOST') return false;
+    if (error instanceof DatabaseUnavailableError || isTransferLost(error)) return false;
     if (!(error instanceof StorageError)) this.logger.error({ err: error, fileId: claim.id }, 'transfer failed');
     const failure: Failure = {
       transferError: describeTransferError(error),

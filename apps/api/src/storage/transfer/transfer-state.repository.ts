@@ -75,9 +75,11 @@ interface ChangedRows {
 /** The database's own clock, in the zone-less UTC that Prisma keeps dates in. */
 export const NOW = Prisma.sql`(now() AT TIME ZONE 'UTC')`;
 export const IS_UNLEASED = Prisma.sql`(lease_until IS NULL OR lease_until < now())`;
-export const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", attempts, upload_id AS "uploadId", completing, size, sha256,
+/** Of a Claim all but whose it is. */
+const LEFT_COLUMNS = Prisma.sql`attempts, upload_id AS "uploadId", completing, size, sha256,
   length_verified AS "lengthVerified", retries, cancel_requested_at IS NOT NULL AS "isCancelled",
   part_size_bytes AS "partSizeBytes", upload_attempt AS "uploadAttempt", source_version AS "sourceVersion"`;
+export const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", ${LEFT_COLUMNS}`;
 /** Who tries, for people. */
 const WORKER = `${hostname()}:${process.pid}`.slice(0, 200);
 /** Rows that a recovery looks at in one go. */
@@ -192,9 +194,7 @@ export class TransferStateRepository {
         FROM before WHERE file.id = before.id
         RETURNING file.id, file.lease_token
       )
-      SELECT before.id, taken.lease_token AS "leaseToken", attempts, upload_id AS "uploadId", completing, size, sha256,
-        length_verified AS "lengthVerified", retries, cancel_requested_at IS NOT NULL AS "isCancelled",
-        part_size_bytes AS "partSizeBytes", upload_attempt AS "uploadAttempt", source_version AS "sourceVersion"
+      SELECT before.id, taken.lease_token AS "leaseToken", ${LEFT_COLUMNS}
       FROM before JOIN taken ON taken.id = before.id`;
     return rows[0] ?? null;
   }

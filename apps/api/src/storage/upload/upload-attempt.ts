@@ -1,5 +1,5 @@
 import type { CompletedPart } from '@aws-sdk/client-s3';
-import { StorageError } from '../storage.errors.js';
+import { isTransferLost } from '../storage.errors.js';
 import type { ResumedUpload, StoredPart } from './stored-part.js';
 
 /** What the owner of an upload wants to know, awaited at its place. An error ends the upload. */
@@ -113,7 +113,7 @@ export class UploadAttempt {
   /** Remembers the first error, ends the requests in flight, and the source with it: a stalled read would never end. */
   fail(error: unknown): void {
     // Also behind the first error: whoever learns it late has lost the right to clean up all the same.
-    this.isFenced ||= error instanceof StorageError && error.code === 'TRANSFER_LOST';
+    this.isFenced ||= isTransferLost(error);
     if (this.isFenced) this.cut.abort(error);
     if (this.firstError !== undefined) return;
     this.firstError = error ?? new Error('upload ended without a reason');
