@@ -14,6 +14,8 @@ import { Reconciliation } from './cleanup/reconciliation.js';
 import { RecordRepository } from './cleanup/record.repository.js';
 import { RetentionRepository } from './cleanup/retention.repository.js';
 import { RetentionSweep } from './cleanup/retention-sweep.js';
+import { FileDeletion } from './file-deletion.js';
+import { FileLinks } from './file-links.js';
 import { FileTransferService } from './file-transfer.service.js';
 import { BucketSettings } from './s3/bucket-settings.js';
 import { Presigner } from './s3/presigner.js';
@@ -32,6 +34,7 @@ import { RunningTransfers } from './transfer/running-transfers.js';
 import { SourceOpener } from './transfer/source-opener.js';
 import { SourceVault } from './transfer/source-vault.js';
 import { TakeUp } from './transfer/take-up.js';
+import { TransferControl } from './transfer/transfer-control.js';
 import { TransferIntake } from './transfer/transfer-intake.js';
 import { TransferQueue } from './transfer/transfer-queue.js';
 import { TransferRunner } from './transfer/transfer-runner.js';
@@ -66,6 +69,7 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     BucketSettings,
     StoreDoctor,
     Presigner,
+    FileLinks,
     PartBufferPool,
     ObjectProof,
     ObjectCleaner,
@@ -85,10 +89,12 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     ReadBack,
     RunningTransfers,
     TransferWorker,
+    TransferControl,
     SourceVault,
     SourceOpener,
     TransferIntake,
     FileRemoval,
+    FileDeletion,
     PurgeRepository,
     LeftOverRemoval,
     RetentionRepository,

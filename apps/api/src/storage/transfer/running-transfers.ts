@@ -49,6 +49,11 @@ export class RunningTransfers implements OnModuleDestroy {
     return this.stopping.signal.aborted ? 0 : Math.min(free, transferConcurrency * WAITING_FACTOR - this.running.size);
   }
 
+  /** How long others leave a row alone that this process begins by itself, in ms: its ticket is for them, should it end before. */
+  get headStartMs(): number {
+    return this.options.workerMode === 'none' ? 0 : this.options.leaseMs;
+  }
+
   /** @throws StorageError TRANSFER_CANCELLED while the process stops: no row is to be made any more */
   assertOpen(): void {
     this.stopping.signal.throwIfAborted();
