@@ -36,11 +36,18 @@ export class RetentionRepository {
           error_code = 'FILE_DELETED', lease_token = gen_random_uuid(),
           lease_until = now() + ${leaseMs} * interval '1 millisecond', updated_at = ${NOW}
       WHERE id = (
-        SELECT id FROM core_storage_file
-        WHERE (deleted_at < ${NOW} - ${retentionDays} * interval '1 day'
-            OR (deleted_at IS NOT NULL AND error_code = 'FILE_DELETED')) AND ${IS_UNLEASED} ${isPast}
-        ORDER BY deleted_at, id LIMIT 1
-        FOR UPDATE SKIP LOCKED)
+        -- Each on an index of its own: together they would read all that was deleted and is not due.
+        SELECT id FROM (
+          SELECT * FROM (
+            SELECT id, deleted_at FROM core_storage_file
+            WHERE deleted_at < ${NOW} - ${retentionDays} * interval '1 day' AND ${IS_UNLEASED} ${isPast}
+            ORDER BY deleted_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) AS expired
+          UNION ALL
+          SELECT * FROM (
+            SELECT id, deleted_at FROM core_storage_file
+            WHERE deleted_at IS NOT NULL AND error_code = 'FILE_DELETED' AND ${IS_UNLEASED} ${isPast}
+            ORDER BY deleted_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) AS broken_off
+        ) AS due ORDER BY deleted_at, id LIMIT 1)
       RETURNING ${LEASE_COLUMNS}, bucket, path, deleted_at AS "deletedAt"`;
     return rows[0] ?? null;
   }

@@ -492,8 +492,8 @@ export class TransferStateRepository {
         FROM before WHERE file.id = before.id
       ), lost AS (
         UPDATE core_storage_attempt AS attempt SET outcome = 'LOST', finished_at = now()
-        FROM before WHERE attempt.file_id = before.id AND attempt.outcome IS NULL
-      ), forgotten AS (DELETE FROM core_storage_part AS part USING before WHERE part.file_id = before.id
+        WHERE attempt.file_id = ANY (ARRAY(SELECT id FROM before)) AND attempt.outcome IS NULL
+      ), forgotten AS (DELETE FROM core_storage_part WHERE file_id = ANY (ARRAY(SELECT id FROM before))
       )
       INSERT INTO core_storage_purge (bucket, path, file_id, upload_id, next_attempt_at)
       SELECT bucket, path, id, upload_id, ${DUE} FROM before WHERE attempts > 0`;
