@@ -296,9 +296,9 @@ const CATALOGUE = {
 
   // The database holds the truth; without it nothing can be promised.
   DATABASE_UNAVAILABLE: {
-    cause: 'PostgreSQL cannot be reached',
+    cause: 'PostgreSQL cannot be reached, or takes no changes now: read-only, or out of disk or connections',
     isRetryable: true,
-    advice: 'see whether it runs, and check DATABASE_URL',
+    advice: 'see whether it runs and has room, and check DATABASE_URL; transfers go on when it is back',
   },
   STORAGE_OFF: {
     cause: 'this server runs without a store',
