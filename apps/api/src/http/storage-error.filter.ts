@@ -176,6 +176,8 @@ function toStatus(code: StorageErrorCode): number {
     case 'SOURCE_TIMEOUT':
     case 'SOURCE_TOO_SLOW':
       return 504;
+    case 'TRANSFER_CRASHED':
+      return 500;
     case 'STORE_UNREACHABLE':
     case 'DATABASE_UNAVAILABLE':
     case 'STORAGE_OFF':

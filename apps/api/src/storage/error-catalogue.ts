@@ -293,6 +293,11 @@ const CATALOGUE = {
     isRetryable: true,
     advice: 'nothing: the same request joins the transfer; where it happens often, raise TRANSFER_LEASE_SECONDS',
   },
+  TRANSFER_CRASHED: {
+    cause: 'process after process died while it ran this transfer, and none stored more than the one before',
+    isRetryable: false,
+    advice: 'see what the workers died of (memory, a crash), then retry it; TRANSFER_MAX_CRASHES is the limit',
+  },
 
   // The database holds the truth; without it nothing can be promised.
   DATABASE_UNAVAILABLE: {
