@@ -8,6 +8,8 @@ import { isConflict, toDatabaseError } from './database-error.js';
 /** A query that waits longer for a connection fails: callers hold sockets and leases of their own meanwhile. */
 const CONNECTION_TIMEOUT_MS = 5_000;
 
+/** Prisma's own are 2 s and 5 s: a transaction waits for its connection as long as a query, and then has its time. */
+const TRANSACTION_LIMITS = { maxWait: CONNECTION_TIMEOUT_MS, timeout: 15_000 };
 /** Times that a statement or transaction is asked which gives way to another, and the longest wait before the next, in ms. */
 const CONFLICT_TRIES = 5;
 const CONFLICT_DELAY_MS = 100;
@@ -54,7 +56,7 @@ export class PrismaService implements OnApplicationShutdown {
    * again, so `task` changes nothing but the database.
    */
   async transaction<Result>(task: (transaction: Transaction) => Promise<Result>): Promise<Result> {
-    return await askAgain(() => this.plain.$transaction(task));
+    return await askAgain(() => this.plain.$transaction(task, TRANSACTION_LIMITS));
   }
 
   async onApplicationShutdown(): Promise<void> {
