@@ -140,6 +140,7 @@ const environmentSchema = z.object({
   TRANSFER_RECOVERY_SECONDS: withDefault(integer(1, 86_400), 5),
   TRANSFER_CONCURRENCY_PER_WORKSPACE: withDefault(integer(1, 256), 8),
   TRANSFER_MAX_ATTEMPTS: withDefault(integer(1, 100), 5),
+  TRANSFER_MAX_CRASHES: withDefault(integer(1, 100), 5),
   TRANSFER_RETRY_DELAY_SECONDS: withDefault(integer(1, 3_600), 10),
   PURGE_INTERVAL_SECONDS: withDefault(integer(1, 86_400), 15),
   DELETED_RETENTION_DAYS: withDefault(integer(0, 36_500), 30),

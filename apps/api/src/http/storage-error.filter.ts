@@ -86,7 +86,11 @@ function toAnswer(error: unknown): Answer {
     return { status: toStatus(code), code, detail, retryable };
   }
   if (error instanceof DatabaseUnavailableError) {
-    return { status: 503, code: error.code, detail: 'the database cannot be reached; try again later' };
+    return {
+      status: 503,
+      code: error.code,
+      detail: 'the database cannot be reached or takes no changes; try again later',
+    };
   }
   if (error instanceof HttpException && error.getStatus() < 500) return toHttpAnswer(error);
   return { status: 500, code: 'INTERNAL' };
@@ -172,6 +176,8 @@ function toStatus(code: StorageErrorCode): number {
     case 'SOURCE_TIMEOUT':
     case 'SOURCE_TOO_SLOW':
       return 504;
+    case 'TRANSFER_CRASHED':
+      return 500;
     case 'STORE_UNREACHABLE':
     case 'DATABASE_UNAVAILABLE':
     case 'STORAGE_OFF':

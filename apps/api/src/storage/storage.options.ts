@@ -102,6 +102,8 @@ export interface StorageOptions {
   readonly transferConcurrencyPerWorkspace: number;
   /** Tries of one request before its file is FAILED. */
   readonly maxAttempts: number;
+  /** Owners of a file that died in a row, none of which stored more than those before, after which it is FAILED. */
+  readonly maxCrashes: number;
   /** Before the second try; twice as long before each further one, with jitter. */
   readonly retryDelayMs: number;
   /** Between looks for what failed clean-ups left in the bucket. */
@@ -181,6 +183,7 @@ export function toStorageOptions(env: Environment): StorageOptions {
     pollMs: env.TRANSFER_POLL_MS,
     recoveryMs: env.TRANSFER_RECOVERY_SECONDS * 1_000,
     maxAttempts: env.TRANSFER_MAX_ATTEMPTS,
+    maxCrashes: env.TRANSFER_MAX_CRASHES,
     retryDelayMs: env.TRANSFER_RETRY_DELAY_SECONDS * 1_000,
     transferConcurrencyPerHost: env.TRANSFER_CONCURRENCY_PER_HOST,
     memoryBytes: env.TRANSFER_MEMORY_BYTES,

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AbortMultipartUploadCommand, DeleteObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import type { PacedFile, ProductProcess, RowLock } from '@s3-transfer/crash-stage';
 import type { S3Call, S3Operation } from '@s3-transfer/s3-faults';
-import { type CrashProduct, PART_SIZE_BYTES, QUEUE_SIZE } from './crash-product.js';
+import { type CrashProduct, PART_SIZE_BYTES, POISON_FILE, QUEUE_SIZE } from './crash-product.js';
 import { readObject, type StoredObject } from './stored-object.js';
 
 /** After the end of a lease, within which the next owner is there. */
@@ -165,6 +167,18 @@ export class CrashPlay {
       await this.product.kill(worker);
       const isOver = this.stage.proxy.waitForCall((other) => other === call && other.isOver).then(() => true);
       if (await Promise.race([isOver, sleep(CLOSING_MS).then(() => false)])) return;
+    }
+  }
+
+  /** Each process that sends the third part of the file dies of it, and another is started, until the row has its end. */
+  async beginPoisoned(): Promise<void> {
+    await writeFile(join(this.stage.folder, POISON_FILE), this.path);
+    const supervisor = setInterval(() => this.product.replaceDead(), POLL_MS);
+    try {
+      await this.begin();
+      await this.ended();
+    } finally {
+      clearInterval(supervisor);
     }
   }
 

@@ -1,6 +1,6 @@
 import type { CrashFault } from './crash-fault.js';
 import { type CrashPlay, IN_FLIGHT_BYTES } from './crash-play.js';
-import { PART_SIZE_BYTES } from './crash-product.js';
+import { MAX_CRASHES, PART_SIZE_BYTES } from './crash-product.js';
 
 const KILLED = 'the worker is killed';
 /** Fits into one PUT. */
@@ -220,6 +220,14 @@ export const WORKER_FAULTS: readonly CrashFault[] = [
     again: 'nothing',
     why: 'HEAD shows the object with the token of this file',
   }),
+  {
+    fault: 'each worker that runs the transfer dies of it, whoever takes it up',
+    instant: 'two parts are stored, and the third is about to be sent',
+    ending: 'TRANSFER_CRASHED',
+    again: 'the file',
+    why: `${MAX_CRASHES} deaths in a row without one more byte stored are enough: others have work to do as well`,
+    play: (play) => play.beginPoisoned(),
+  },
   {
     fault: 'the worker is asked to stop (SIGTERM)',
     instant: 'two parts are stored, and the third is being read',

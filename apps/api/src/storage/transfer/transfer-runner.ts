@@ -117,6 +117,7 @@ export class TransferRunner {
   /** Ends what the owner before left, goes on with it, or begins anew. */
   private async transfer(attempt: Try): Promise<DoneObject> {
     const { claim, left, work, signal } = attempt;
+    this.assertNotDeadly(claim);
     if (left.isPossible) {
       // Nothing of what it left is thrown away by a process that stops.
       if (signal.reason instanceof HandOver) throw signal.reason;
@@ -128,6 +129,13 @@ export class TransferRunner {
     }
     assertWanted(attempt);
     return await this.begin(attempt);
+  }
+
+  /** Before anything of it is looked at: that may be what ends the process. What it left is the purge worker's. */
+  private assertNotDeadly({ crashes }: Claim): void {
+    if (crashes < this.options.maxCrashes) return;
+    const message = `${crashes} processes in a row died while they ran this transfer, and none stored more than the one before`;
+    throw new StorageError('TRANSFER_CRASHED', message);
   }
 
   /** Of an owner that died after it sent Complete: what it had read, or where it had not read all, what is stored. */

@@ -39,6 +39,11 @@ async function endLease({ id }: Claim): Promise<void> {
   ]);
 }
 
+async function dieAndClaim(owner: Claim): Promise<Claim> {
+  await endLease(owner);
+  return (await state.claim(owner.id, 60_000)) as Claim;
+}
+
 async function attemptsOf({ id }: Claim) {
   return await storage.files.listAttempts({ workspaceId, id });
 }
@@ -100,6 +105,35 @@ describe('claim', () => {
     expect(await state.claim(claim.id, 60_000)).toBeNull();
     expect(await state.requestCancel({ id: claim.id, workspaceId })).toBe(true);
     expect(await state.claim(claim.id, 60_000)).toMatchObject({ id: claim.id, isCancelled: true });
+  });
+});
+
+describe('owners that die in a row', () => {
+  it('are counted while none of them stores more than those before', async () => {
+    const { claim } = await claimNew();
+    expect(claim.crashes).toBe(0);
+    expect(await dieAndClaim(claim)).toMatchObject({ crashes: 1 });
+    const third = await dieAndClaim(claim);
+    expect(third.crashes).toBe(2);
+    await state.setUpload(third, begun('upload-1'));
+    await state.addPart(third, 'upload-1', PART);
+    expect(await dieAndClaim(claim)).toMatchObject({ crashes: 1 });
+    const fifth = await dieAndClaim(claim);
+    expect(fifth.crashes).toBe(2);
+    // Begun anew, and not further than before.
+    await state.setUpload(fifth, begun('upload-2'));
+    await state.addPart(fifth, 'upload-2', PART);
+    expect(await dieAndClaim(claim)).toMatchObject({ crashes: 3 });
+  });
+
+  it('are not counted where a try ended in between, nor where Complete may have been sent', async () => {
+    const { claim } = await claimNew();
+    const second = await dieAndClaim(claim);
+    await state.requeue(second, { delayMs: 0, failure, isCounted: true });
+    const third = (await state.claim(claim.id, 60_000)) as Claim;
+    expect(third.crashes).toBe(0);
+    await state.setCompleting(third, { size: 5, sha256: null, lengthVerified: true });
+    expect(await dieAndClaim(claim)).toMatchObject({ crashes: 0 });
   });
 });
 

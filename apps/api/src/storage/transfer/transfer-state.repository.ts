@@ -28,6 +28,8 @@ export interface Claim {
   /** The try that began it, or sent the one PUT. */
   uploadAttempt: number | null;
   sourceVersion: unknown;
+  /** Owners before that died in a row, none of which stored more than those before it. */
+  crashes: number;
 }
 
 /** What a try that did not end well leaves in the bucket for the next one, and says of itself. */
@@ -78,8 +80,19 @@ export const IS_UNLEASED = Prisma.sql`(lease_until IS NULL OR lease_until < now(
 /** Of a Claim all but whose it is. */
 const LEFT_COLUMNS = Prisma.sql`attempts, upload_id AS "uploadId", completing, size, sha256,
   length_verified AS "lengthVerified", retries, cancel_requested_at IS NOT NULL AS "isCancelled",
-  part_size_bytes AS "partSizeBytes", upload_attempt AS "uploadAttempt", source_version AS "sourceVersion"`;
+  part_size_bytes AS "partSizeBytes", upload_attempt AS "uploadAttempt", source_version AS "sourceVersion", crashes`;
 export const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", ${LEFT_COLUMNS}`;
+/** Of the row's upload. */
+const STORED_BYTES = Prisma.sql`(SELECT coalesce(sum(size_bytes), 0) FROM core_storage_part WHERE file_id = core_storage_file.id)`;
+/**
+ * A row that is claimed while it is TRANSFERRING had an owner that died. One that sent Complete is not counted: what
+ * became of that has to be found out, however often.
+ */
+const COUNTED_CRASH = Prisma.sql`
+  crashes = CASE WHEN transfer_status <> 'TRANSFERRING' OR completing THEN 0
+    WHEN ${STORED_BYTES} > crashed_at_bytes THEN 1 ELSE crashes + 1 END,
+  crashed_at_bytes = CASE WHEN transfer_status <> 'TRANSFERRING' OR completing THEN 0
+    ELSE greatest(crashed_at_bytes, ${STORED_BYTES}) END`;
 /** Who tries, for people. */
 const WORKER = `${hostname()}:${process.pid}`.slice(0, 200);
 /** Rows that a recovery looks at in one go. */
@@ -137,7 +150,7 @@ export class TransferStateRepository {
         SET transfer_status = 'TRANSFERRING', lease_token = gen_random_uuid(),
             lease_until = now() + ${leaseMs} * interval '1 millisecond',
             attempts = attempts + 1, next_attempt_at = NULL, transfer_error = NULL, error_code = NULL,
-            bytes_transferred = NULL, total_bytes = NULL, finished_at = NULL, updated_at = ${NOW}
+            bytes_transferred = NULL, total_bytes = NULL, finished_at = NULL, updated_at = ${NOW}, ${COUNTED_CRASH}
         WHERE id = ${id}::uuid AND deleted_at IS NULL AND ${WAITING} AND ${IS_UNLEASED}
           AND (next_attempt_at IS NULL OR next_attempt_at <= now() OR cancel_requested_at IS NOT NULL)
           AND NOT EXISTS (
