@@ -28,6 +28,7 @@ import { HostLookupModule } from './source/host-lookup.module.js';
 import { SourceReader } from './source/source-reader.js';
 import { storageOptionsProvider } from './storage.options.js';
 import { StorageFileRepository } from './storage-file.repository.js';
+import { HostPlaceRepository } from './transfer/host-place.repository.js';
 import { ReadBack } from './transfer/read-back.js';
 import { RetryPolicy } from './transfer/retry-policy.js';
 import { RunningTransfers } from './transfer/running-transfers.js';
@@ -83,6 +84,7 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     SourceReader,
     TransferStateRepository,
     TransferQueue,
+    HostPlaceRepository,
     TransferRunner,
     RetryPolicy,
     TakeUp,

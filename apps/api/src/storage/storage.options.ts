@@ -89,6 +89,8 @@ export interface StorageOptions {
   readonly transferConcurrency: number;
   /** Of those, how many read from one host at once. */
   readonly transferConcurrencyPerHost: number;
+  /** How many transfers of all processes together read from one host at once; 0: any number. */
+  readonly transferConcurrencyPerHostOverall: number;
   /** Bytes of part buffers that all transfers of this process hold at once. */
   readonly memoryBytes: number;
   readonly leaseMs: number;
@@ -186,6 +188,7 @@ export function toStorageOptions(env: Environment): StorageOptions {
     maxCrashes: env.TRANSFER_MAX_CRASHES,
     retryDelayMs: env.TRANSFER_RETRY_DELAY_SECONDS * 1_000,
     transferConcurrencyPerHost: env.TRANSFER_CONCURRENCY_PER_HOST,
+    transferConcurrencyPerHostOverall: env.TRANSFER_CONCURRENCY_PER_HOST_OVERALL,
     memoryBytes: env.TRANSFER_MEMORY_BYTES,
     leaseMs: env.TRANSFER_LEASE_SECONDS * 1_000,
     purgeIntervalMs: env.PURGE_INTERVAL_SECONDS * 1_000,

@@ -5,7 +5,7 @@ import { StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { type NewStorageFile, type StorageFile, StorageFileRepository } from '../storage-file.repository.js';
 import { type RemoteFile, SourceOpener, type StreamedFile } from './source-opener.js';
-import { TransferQueue } from './transfer-queue.js';
+import { TransferQueue, ticketOf } from './transfer-queue.js';
 import { assertIdempotencyKey, assertNewFile } from './transfer-request.js';
 import { TransferStateRepository } from './transfer-state.repository.js';
 
@@ -78,7 +78,7 @@ export class TransferIntake {
 
   /** Row and ticket in one transaction; the error, when the path or the key is taken. */
   private async create(file: IdentifiedFile, delayMs: number): Promise<StorageFile | StorageError> {
-    const ticket = { fileId: file.id, workspaceId: file.workspaceId, delayMs };
+    const ticket = ticketOf(file, delayMs);
     try {
       return await this.files.create(file, (transaction) => this.queue.send(transaction, ticket));
     } catch (error) {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { takeAnything } from '../../../test/support/take-anything.js';
 import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
 import { TransferQueue } from './transfer-queue.js';
 import { type Claim, TransferStateRepository } from './transfer-state.repository.js';
@@ -69,7 +70,7 @@ async function withoutOutbox({ id }: Claim, task: () => Promise<unknown>): Promi
 
 async function takeTickets(): Promise<string[]> {
   const queue = storage.get(TransferQueue);
-  const tickets = await queue.take(1_000, 1_000);
+  const tickets = await queue.take(takeAnything(1_000));
   await queue.complete(tickets.map(({ jobId }) => jobId));
   return tickets.map(({ fileId }) => fileId);
 }

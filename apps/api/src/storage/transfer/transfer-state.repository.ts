@@ -5,7 +5,7 @@ import { PrismaService } from '../../prisma/prisma.service.js';
 import type { SourceVersion } from '../source/source-version.js';
 import type { FileKey } from '../storage-file.repository.js';
 import type { StoredPart } from '../upload/stored-part.js';
-import { TransferQueue } from './transfer-queue.js';
+import { type TicketOrigin, TransferQueue, ticketOf } from './transfer-queue.js';
 
 /** The right to work on a row until `leaseUntil`, and what the owner before left there. */
 export interface Claim {
@@ -396,7 +396,7 @@ export class TransferStateRepository {
     { delayMs, failure, isCounted }: { delayMs: number; failure: Failure; isCounted: boolean },
   ): Promise<boolean> {
     return await this.prisma.transaction(async (transaction) => {
-      const [row] = await transaction.$queryRaw<{ workspaceId: string }[]>`
+      const [row] = await transaction.$queryRaw<TicketOrigin[]>`
         WITH waiting AS (
           UPDATE core_storage_file
           SET transfer_status = 'PENDING', lease_token = NULL, lease_until = NULL,
@@ -411,9 +411,9 @@ export class TransferStateRepository {
           DELETE FROM core_storage_part AS part USING waiting
           WHERE part.file_id = waiting.id AND ${!failure.keepUpload}
         )
-        SELECT workspace_id AS "workspaceId" FROM waiting`;
+        SELECT id, workspace_id AS "workspaceId", source_url AS "sourceUrl" FROM waiting`;
       if (row === undefined) return false;
-      await this.queue.sendAgain(transaction, { fileId: claim.id, workspaceId: row.workspaceId, delayMs });
+      await this.queue.sendAgain(transaction, ticketOf(row, delayMs));
       return true;
     });
   }
@@ -436,8 +436,9 @@ export class TransferStateRepository {
         },
       });
       if (count === 0) return null;
-      await this.queue.sendAgain(transaction, { fileId: id, workspaceId, delayMs });
-      return await transaction.storageFile.findUnique({ where: { id } });
+      const file = await transaction.storageFile.findUniqueOrThrow({ where: { id } });
+      await this.queue.sendAgain(transaction, ticketOf(file, delayMs));
+      return file;
     });
   }
 
@@ -468,8 +469,8 @@ export class TransferStateRepository {
   }
 
   private async recoverForgotten(): Promise<number> {
-    const forgotten = await this.prisma.client.$queryRaw<{ fileId: string; workspaceId: string }[]>`
-      SELECT id AS "fileId", workspace_id AS "workspaceId" FROM core_storage_file AS file
+    const forgotten = await this.prisma.client.$queryRaw<TicketOrigin[]>`
+      SELECT id, workspace_id AS "workspaceId", source_url AS "sourceUrl" FROM core_storage_file AS file
       WHERE transfer_status = 'PENDING' AND deleted_at IS NULL AND updated_at < ${NOW} - ${FORGOTTEN_AFTER}
         AND (next_attempt_at IS NULL OR next_attempt_at < now() - ${FORGOTTEN_AFTER})
         AND NOT EXISTS (
@@ -478,16 +479,16 @@ export class TransferStateRepository {
             AND (job.state < 'active'
               OR job.state = 'active' AND coalesce(job.heartbeat_on, job.started_on) > now() - ${SILENT_AFTER}))
       LIMIT ${RECOVERY_ROWS}`;
-    for (const row of forgotten) await this.queue.sendAgain(this.prisma.client, row);
+    for (const row of forgotten) await this.queue.sendAgain(this.prisma.client, ticketOf(row));
     return forgotten.length;
   }
 
   private async recoverAbandoned(): Promise<number> {
-    const orphans = await this.prisma.client.$queryRaw<{ fileId: string; workspaceId: string }[]>`
-      SELECT id AS "fileId", workspace_id AS "workspaceId" FROM core_storage_file
+    const orphans = await this.prisma.client.$queryRaw<TicketOrigin[]>`
+      SELECT id, workspace_id AS "workspaceId", source_url AS "sourceUrl" FROM core_storage_file
       WHERE transfer_status = 'TRANSFERRING' AND lease_until < now() AND deleted_at IS NULL
       ORDER BY lease_until LIMIT ${RECOVERY_ROWS}`;
-    for (const orphan of orphans) await this.queue.sendAgain(this.prisma.client, orphan);
+    for (const orphan of orphans) await this.queue.sendAgain(this.prisma.client, ticketOf(orphan));
     return orphans.length;
   }
 
