@@ -34,7 +34,7 @@ export async function travel(
   const files = watch(new StorageFileRepository(prisma));
   const state = watch(new TransferStateRepository(prisma, queue));
   const accept = (changes: { idempotencyKey?: string } = {}) => {
-    const ticketOf = (id: string) => ({ fileId: id, workspaceId, delayMs: LEASE_MS });
+    const ticketOf = (id: string) => ({ fileId: id, workspaceId, host: null, delayMs: LEASE_MS });
     const id = randomUUID();
     const file = { id, workspaceId, type: 'journey', path: `files/${id}`, bucket: BUCKET, ...changes };
     return files.create(file, (transaction) => queue.send(transaction, ticketOf(id)));
