@@ -66,6 +66,8 @@ export class HandOver extends StorageError {
 /** Whether the bucket may hold parts or an object of this file: then its row keeps what the next owner needs to look. */
 interface Remains {
   isPossible: boolean;
+  /** An upload may be left whose id nobody knows. */
+  isUploadUnknown: boolean;
   /** Of this try, now in the purge table; `isDiscarded` when nothing of it is left. */
   detachedUploadId?: string;
   isDiscarded?: boolean;
@@ -103,7 +105,8 @@ export class TransferRunner {
   async run(claim: Claim, job: TransferJob, cancel: AbortSignal): Promise<void> {
     const meter = new ProgressMeter();
     const lease = new LeaseKeeper({ state: this.state, claim, leaseMs: this.options.leaseMs, meter }, cancel);
-    const left: Remains = { isPossible: claim.uploadId !== null || claim.completing };
+    const { uploadId, completing, isUploadUnknown } = claim;
+    const left: Remains = { isPossible: uploadId !== null || completing, isUploadUnknown };
     try {
       const stored = await this.transfer({ ...job, claim, left, meter, signal: lease.signal });
       if (!(await this.state.markDone(claim, stored))) throw transferLost(claim);
@@ -207,11 +210,20 @@ export class TransferRunner {
       resume,
       keepParts: (error) => source.version !== null && this.isGoneOnWith(attempt, error),
       hooks: {
-        onUploadId: async (uploadId, { partSizeBytes }) => {
+        beforeCreate: async () => {
+          if (!(await this.state.announceUpload(claim))) throw transferLost(claim);
+        },
+        onUploadId: async (uploadId, { partSizeBytes, isOnly }) => {
           left.isPossible = true;
+          left.isUploadUnknown ||= !isOnly;
           openUploadId = uploadId;
-          const begun = { uploadId, partSizeBytes, sourceVersion: source.version };
+          const isAnotherPossible = left.isUploadUnknown;
+          const begun = { uploadId, partSizeBytes, sourceVersion: source.version, isAnotherPossible };
           if (!(await this.state.setUpload(claim, begun))) throw transferLost(claim);
+        },
+        onUnknownDiscarded: async () => {
+          if (left.isUploadUnknown) await this.state.forgetUnknownUploads(claim);
+          left.isUploadUnknown = false;
         },
         onPart: async (part) => {
           if (!(await this.state.addPart(claim, openUploadId, part))) throw transferLost(claim);
@@ -222,7 +234,7 @@ export class TransferRunner {
           left.isPossible = true;
         },
         onUnanswered: () => {
-          left.isPossible = true;
+          left.isUploadUnknown = true;
         },
         beforeDiscard: async () => {
           if (!(await this.state.detachUpload(claim))) throw transferLost(claim);
@@ -290,6 +302,7 @@ export class TransferRunner {
       transferError: describeTransferError(error),
       errorCode: error instanceof StorageError ? error.code : 'UPLOAD_FAILED',
       keepUpload: left.isPossible,
+      isUploadUnknown: left.isUploadUnknown,
     };
     const delayMs = work.isRepeatable ? this.delayAfter(error, claim.retries) : null;
     try {
