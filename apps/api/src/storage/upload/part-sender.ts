@@ -144,7 +144,8 @@ export class PartSender {
     };
     const sendPatiently = () => this.retry.run(send, { ...attempt.place, action: 'upload of', signal: attempt.signal });
     await sendPatiently().catch(async (error) => {
-      if (!isTaken(error) || !(await this.cleaner.freeKey(attempt.place, token))) throw error;
+      if (!isTaken(error) || !(await this.cleaner.freeKey(attempt.place, token, attempt.target.hooks?.assertOwned)))
+        throw error;
       await sendPatiently();
     });
   }

@@ -15,6 +15,11 @@ export interface UploadHooks {
   onUnknownDiscarded?(): Promise<void>;
   /** The store took this part of a multipart upload; parts come in any order. */
   onPart?(part: StoredPart): Promise<void>;
+  /**
+   * A request is about to be sent that removes an object of the file or puts its parts together once more. An error:
+   * the file is another's by now, and nothing of it is touched.
+   */
+  assertOwned?(): Promise<void>;
   /** The upload failed, and the store may have begun it all the same, with an id that nobody was told. */
   onUnanswered?(): void;
   /** All bytes are stored as parts, or held for the one PUT: the next request makes the object. */
