@@ -349,16 +349,24 @@ describe('the time in which a deleted file can be restored', () => {
     expect(await storage.files.restore({ workspaceId, id: young.id })).toMatchObject({ transferStatus: 'DONE' });
   });
 
-  it('never ends when it is 0 days', async () => {
+  it('never ends when it is 0 days, and a removal that broke off is ended all the same', async () => {
     const { id } = await storeDeleted(4_000);
+    const broken = await storeDeleted(0);
+    way.disturb = ({ method }, response) => {
+      if (method === 'DELETE') response.writeHead(403).end();
+      return method === 'DELETE';
+    };
+    await expect(storage.transfers.deleteFile(broken, true)).rejects.toMatchObject({ code: 'STORE_ACCESS_DENIED' });
+    way.disturb = () => false;
     const shared = { ...storage.database, drop: async () => {} };
     const forever = await startTestStorage({ S3_ENDPOINT: way.endpoint, DELETED_RETENTION_DAYS: '0' }, shared, {
       ...storage.store,
       stop: async () => {},
     });
-    expect(await run(forever)).toBe(0);
+    expect(await run(forever)).toBe(1);
     await forever.stop();
     expect(await idsLeft()).toEqual([id]);
+    expect(await hasObject(broken.path)).toBe(false);
   });
 
   it('ends once for each file when two processes look', async () => {

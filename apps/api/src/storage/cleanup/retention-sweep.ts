@@ -22,7 +22,6 @@ export class RetentionSweep {
   /** One round. Several processes may run one: no file is removed by two. Resolves to the number of removed files. */
   async run(signal: AbortSignal): Promise<number> {
     const { deletedRetentionDays: retentionDays, leaseMs } = this.options;
-    if (retentionDays === 0) return 0;
     let removed = 0;
     for (let taken = 0; taken < FILES_PER_ROUND && !signal.aborted; taken += 1) {
       const file = await this.retention.takeExpired({ retentionDays, leaseMs, after: this.after });

@@ -19,7 +19,7 @@ export class RetentionRepository {
 
   /**
    * Claims the file that has been deleted for longest, past `after`, for removal, or one whose removal broke off; null
-   * when the time of none is up that is to be had. Statement and state are those of TransferStateRepository.claimForRemoval: from here on it is not DONE.
+   * when the time of none is up that is to be had; with 0 days it never is, and broken-off removals alone are had. Statement and state are those of TransferStateRepository.claimForRemoval: from here on it is not DONE.
    */
   async takeExpired(options: {
     retentionDays: number;
@@ -30,6 +30,12 @@ export class RetentionRepository {
     const isPast = after
       ? Prisma.sql`AND (deleted_at, id) > (${after.deletedAt}::timestamp, ${after.id}::uuid)`
       : Prisma.empty;
+    // A removal that broke off has left its row FAILED, which keeps all other deleted rows out of the search.
+    const brokeOff = Prisma.sql`(deleted_at IS NOT NULL AND transfer_status = 'FAILED' AND error_code = 'FILE_DELETED')`;
+    const isDue =
+      retentionDays === 0
+        ? brokeOff
+        : Prisma.sql`(deleted_at < ${NOW} - ${retentionDays} * interval '1 day' OR ${brokeOff})`;
     const rows = await this.prisma.client.$queryRaw<ExpiredFile[]>`
       UPDATE core_storage_file
       SET transfer_status = 'FAILED', transfer_error = 'FILE_DELETED: the removal of this file has begun',
@@ -37,8 +43,7 @@ export class RetentionRepository {
           lease_until = now() + ${leaseMs} * interval '1 millisecond', updated_at = ${NOW}
       WHERE id = (
         SELECT id FROM core_storage_file
-        WHERE (deleted_at < ${NOW} - ${retentionDays} * interval '1 day'
-            OR (deleted_at IS NOT NULL AND error_code = 'FILE_DELETED')) AND ${IS_UNLEASED} ${isPast}
+        WHERE ${isDue} AND ${IS_UNLEASED} ${isPast}
         ORDER BY deleted_at, id LIMIT 1
         FOR UPDATE SKIP LOCKED)
       RETURNING ${LEASE_COLUMNS}, bucket, path, deleted_at AS "deletedAt"`;
