@@ -7,6 +7,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { kindOf, openStoreWay, type StoreWay } from '../../test/support/store-way.js';
 import { startTestStorage, type TestStorage } from '../../test/support/test-storage.js';
 import type { WaitOptions } from './file-transfer.service.js';
+import { StorageError } from './storage.errors.js';
+import { RunningTransfers } from './transfer/running-transfers.js';
 
 const CONTENT = randomBytes(6 * 1024 * 1024);
 
@@ -71,6 +73,7 @@ describe('a Complete without a clear answer', () => {
 
   it('is not sent again by one whose row another has taken meanwhile', async () => {
     const path = newPath();
+    const taken = Promise.withResolvers<void>();
     let completes = 0;
     way.disturb = (request, response) => {
       if (!isComplete(request)) return false;
@@ -78,11 +81,23 @@ describe('a Complete without a clear answer', () => {
       if (completes > 1) return false;
       const take =
         "UPDATE core_storage_file SET lease_token = gen_random_uuid(), lease_until = now() + interval '1 hour'";
-      void storage.database.query(`${take} WHERE path = $1`, [path]).then(() => response.destroy());
+      void storage.database.query(`${take} WHERE path = $1`, [path]).then(() => {
+        response.destroy();
+        taken.resolve();
+      });
       return true;
     };
-    await expect(start(path, { waitMs: 3_000 })).rejects.toMatchObject({ code: 'TRANSFER_GOES_ON' });
+    const patience = new AbortController();
+    const outcome = expect(start(path, { signal: patience.signal })).rejects.toMatchObject({
+      code: 'TRANSFER_GOES_ON',
+    });
+    await taken.promise;
+    const file = await storage.files.findByPath({ workspaceId, bucket: storage.bucket, path });
+    // Also waits for the end of what this process does about it.
+    await storage.get(RunningTransfers).cancel(file?.id ?? '', new StorageError('TRANSFER_CANCELLED', 'over'));
     expect(completes).toBe(1);
+    patience.abort();
+    await outcome;
   });
 
   it('is not taken for refused because a HEAD after it was', async () => {
