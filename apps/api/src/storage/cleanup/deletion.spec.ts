@@ -14,6 +14,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { openStoreWay, type StoreWay } from '../../../test/support/store-way.js';
 import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
 import { startTestStore } from '../../../test/support/test-store.js';
+import type { FileKey } from '../storage-file.repository.js';
 import { PurgeWorker } from './purge-worker.js';
 import { RetentionSweep } from './retention-sweep.js';
 
@@ -307,6 +308,18 @@ describe('a soft deletion', () => {
     await expect(storage.files.restore(key)).rejects.toMatchObject({ code: 'FILE_PURGED' });
     expect(await storage.files.restore({ ...key, workspaceId: randomUUID() })).toBeNull();
     expect(await storage.files.restore({ ...key, id: randomUUID() })).toBeNull();
+  });
+
+  it('is known to be impossible for a year, however early its event is removed', async () => {
+    const removed = [await start(newPath()), await start(newPath())];
+    for (const file of removed) await storage.transfers.deleteFile(file, true);
+    const [recent, old] = removed.map(({ id }) => ({ workspaceId, id }));
+    await storage.database.query('DELETE FROM core_outbox_event');
+    const age = "UPDATE core_storage_tombstone SET removed_at = now() - interval '365 days' WHERE file_id = $1";
+    await storage.database.query(age, [old?.id]);
+    await storage.get(RetentionSweep).run(new AbortController().signal);
+    await expect(storage.files.restore(recent as FileKey)).rejects.toMatchObject({ code: 'FILE_PURGED' });
+    expect(await storage.files.restore(old as FileKey)).toBeNull();
   });
 });
 

@@ -49,4 +49,13 @@ export class RetentionRepository {
       RETURNING ${LEASE_COLUMNS}, bucket, path, deleted_at AS "deletedAt"`;
     return rows[0] ?? null;
   }
+
+  /** Forgets at most `limit` files that were removed for good `days` ago or earlier. */
+  async forgetRemoved(days: number, limit: number): Promise<void> {
+    await this.prisma.client.$executeRaw`
+      DELETE FROM core_storage_tombstone WHERE file_id = ANY (ARRAY(
+        SELECT file_id FROM core_storage_tombstone WHERE removed_at <= now() - ${days} * interval '1 day'
+        ORDER BY removed_at LIMIT ${limit}
+        FOR UPDATE SKIP LOCKED))`;
+  }
 }
