@@ -145,6 +145,7 @@ const environmentSchema = z.object({
   TRANSFER_RETRY_DELAY_SECONDS: withDefault(integer(1, 3_600), 10),
   PURGE_INTERVAL_SECONDS: withDefault(integer(1, 86_400), 15),
   DELETED_RETENTION_DAYS: withDefault(integer(0, 36_500), 30),
+  TOMBSTONE_RETENTION_DAYS: withDefault(integer(1, 36_500), 365),
 
   EVENT_POLL_MS: withDefault(integer(10, 600_000), 1_000),
   EVENT_RETENTION_DAYS: withDefault(integer(1, 3_650), 30),

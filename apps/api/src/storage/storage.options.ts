@@ -112,6 +112,8 @@ export interface StorageOptions {
   readonly purgeIntervalMs: number;
   /** After which a soft-deleted file is removed for good; 0: never. */
   readonly deletedRetentionDays: number;
+  /** For which it is known of a file that it was removed for good. */
+  readonly tombstoneRetentionDays: number;
   readonly events: EventOptions;
 }
 
@@ -193,6 +195,7 @@ export function toStorageOptions(env: Environment): StorageOptions {
     leaseMs: env.TRANSFER_LEASE_SECONDS * 1_000,
     purgeIntervalMs: env.PURGE_INTERVAL_SECONDS * 1_000,
     deletedRetentionDays: env.DELETED_RETENTION_DAYS,
+    tombstoneRetentionDays: env.TOMBSTONE_RETENTION_DAYS,
     events: Object.freeze({
       pollMs: env.EVENT_POLL_MS,
       retentionDays: env.EVENT_RETENTION_DAYS,

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AbortMultipartUploadCommand, DeleteObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import type { PacedFile, ProductProcess, RowLock } from '@s3-transfer/crash-stage';
 import type { S3Call, S3Operation } from '@s3-transfer/s3-faults';
+import type { StorageFile } from '../../src/storage/storage-file.repository.js';
 import { type CrashProduct, PART_SIZE_BYTES, POISON_FILE, QUEUE_SIZE } from './crash-product.js';
 import { readObject, type StoredObject } from './stored-object.js';
 
@@ -225,10 +226,17 @@ export class CrashPlay {
   }
 
   async deleteFile(isHard: boolean): Promise<void> {
-    const { files, transfers } = this.product.client;
-    const file = await files.findById({ id: this.id, workspaceId: this.workspaceId });
+    await this.product.client.transfers.deleteFile(await this.findFile(), isHard);
+  }
+
+  async cancel(): Promise<void> {
+    await this.product.client.transfers.cancelTransfer(await this.findFile());
+  }
+
+  private async findFile(): Promise<StorageFile> {
+    const file = await this.product.client.files.findById({ id: this.id, workspaceId: this.workspaceId });
     if (file === null) throw new Error('the row is gone');
-    await transfers.deleteFile(file, isHard);
+    return file;
   }
 
   /** When a try has failed, and another is to follow. */

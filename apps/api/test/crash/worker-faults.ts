@@ -59,6 +59,19 @@ export const WORKER_FAULTS: readonly CrashFault[] = [
     },
     IN_FLIGHT_BYTES,
   ),
+  {
+    fault: `${KILLED}, and the transfer cancelled before another takes it up`,
+    instant: 'the store has begun the upload, and its id is not kept',
+    ending: 'TRANSFER_CANCELLED',
+    again: 'in flight',
+    why: 'the row says that an upload may have been begun: its end leaves an entry by which the store is asked for it',
+    async play(play) {
+      play.file.holdAt(IN_FLIGHT_BYTES);
+      await play.standStill('CreateMultipartUpload', 'after');
+      await play.killOwner();
+      await play.cancel();
+    },
+  },
   killedAt(
     ['UploadPart', 'before', { partNumber: 1 }],
     {

@@ -6,6 +6,7 @@ import type { SourceRequest } from '../source/source-request.js';
 import { describeTransferError, isTransferLost, StorageError, type StorageErrorCode } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import type { StorageFile } from '../storage-file.repository.js';
+import { type AssertOwned, ObjectCleaner } from '../upload/object-cleaner.js';
 import type { ObjectOptions } from '../upload/object-options.js';
 import { ObjectUploader } from '../upload/object-uploader.js';
 import type { ResumedUpload } from '../upload/stored-part.js';
@@ -66,6 +67,8 @@ export class HandOver extends StorageError {
 /** Whether the bucket may hold parts or an object of this file: then its row keeps what the next owner needs to look. */
 interface Remains {
   isPossible: boolean;
+  /** An upload may be left whose id nobody knows. */
+  isUploadUnknown: boolean;
   /** Of this try, now in the purge table; `isDiscarded` when nothing of it is left. */
   detachedUploadId?: string;
   isDiscarded?: boolean;
@@ -77,6 +80,7 @@ interface Try extends TransferJob {
   readonly left: Remains;
   readonly meter: ProgressMeter;
   readonly signal: AbortSignal;
+  readonly assertOwned: AssertOwned;
 }
 
 /** Carries one claimed row from its source to DONE or FAILED, or back to PENDING for another try. */
@@ -89,6 +93,7 @@ export class TransferRunner {
     private readonly takeUp: TakeUp,
     private readonly uploader: ObjectUploader,
     private readonly readBack: ReadBack,
+    private readonly cleaner: ObjectCleaner,
     private readonly retries: RetryPolicy,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {}
@@ -103,9 +108,11 @@ export class TransferRunner {
   async run(claim: Claim, job: TransferJob, cancel: AbortSignal): Promise<void> {
     const meter = new ProgressMeter();
     const lease = new LeaseKeeper({ state: this.state, claim, leaseMs: this.options.leaseMs, meter }, cancel);
-    const left: Remains = { isPossible: claim.uploadId !== null || claim.completing };
+    const { uploadId, completing, isUploadUnknown } = claim;
+    const left: Remains = { isPossible: uploadId !== null || completing, isUploadUnknown };
     try {
-      const stored = await this.transfer({ ...job, claim, left, meter, signal: lease.signal });
+      const assertOwned = () => lease.assertHeld();
+      const stored = await this.transfer({ ...job, claim, left, meter, signal: lease.signal, assertOwned });
       if (!(await this.state.markDone(claim, stored))) throw transferLost(claim);
     } catch (error) {
       if (!(await this.settle(claim, job, error, left))) throw error;
@@ -116,13 +123,13 @@ export class TransferRunner {
 
   /** Ends what the owner before left, goes on with it, or begins anew. */
   private async transfer(attempt: Try): Promise<DoneObject> {
-    const { claim, left, work, signal } = attempt;
+    const { claim, left, work, signal, assertOwned } = attempt;
     this.assertNotDeadly(claim);
     if (left.isPossible) {
       // Nothing of what it left is thrown away by a process that stops.
       if (signal.reason instanceof HandOver) throw signal.reason;
       const isWanted = work.isRepeatable && !claim.isCancelled && !signal.aborted;
-      const found = await this.takeUp.examine(claim, placeOf(attempt), isWanted, signal);
+      const found = await this.takeUp.examine(claim, placeOf(attempt), { isWanted, signal, assertOwned });
       if (found.kind === 'object') return await this.finish(attempt, found.object);
       if (found.kind === 'parts') return await this.resume(attempt, found.resumption);
       left.isPossible = false;
@@ -207,11 +214,21 @@ export class TransferRunner {
       resume,
       keepParts: (error) => source.version !== null && this.isGoneOnWith(attempt, error),
       hooks: {
-        onUploadId: async (uploadId, { partSizeBytes }) => {
+        assertOwned: attempt.assertOwned,
+        beforeCreate: async () => {
+          if (!(await this.state.announceUpload(claim))) throw transferLost(claim);
+        },
+        onUploadId: async (uploadId, { partSizeBytes, isOnly }) => {
           left.isPossible = true;
+          left.isUploadUnknown ||= !isOnly;
           openUploadId = uploadId;
-          const begun = { uploadId, partSizeBytes, sourceVersion: source.version };
+          const isAnotherPossible = left.isUploadUnknown;
+          const begun = { uploadId, partSizeBytes, sourceVersion: source.version, isAnotherPossible };
           if (!(await this.state.setUpload(claim, begun))) throw transferLost(claim);
+        },
+        onUnknownDiscarded: async () => {
+          if (left.isUploadUnknown) await this.state.forgetUnknownUploads(claim);
+          left.isUploadUnknown = false;
         },
         onPart: async (part) => {
           if (!(await this.state.addPart(claim, openUploadId, part))) throw transferLost(claim);
@@ -222,7 +239,7 @@ export class TransferRunner {
           left.isPossible = true;
         },
         onUnanswered: () => {
-          left.isPossible = true;
+          left.isUploadUnknown = true;
         },
         beforeDiscard: async () => {
           if (!(await this.state.detachUpload(claim))) throw transferLost(claim);
@@ -241,14 +258,14 @@ export class TransferRunner {
 
   /** An object whose bytes are not those that were sent, or not those that are expected, is removed. */
   private async hashStored(attempt: Try, size: number): Promise<Pick<DoneObject, 'sha256' | 'sha256Origin'>> {
-    const { claim, work, left, signal } = attempt;
+    const { claim, work, left, signal, assertOwned } = attempt;
     try {
       const sha256 = await this.readBack.hash(claim, { ...placeOf(attempt), size }, signal);
       assertSha256(sha256, work.expectedSha256);
       return { sha256, sha256Origin: 'STORED' };
     } catch (error) {
       const isOfNoUse = error instanceof StorageError && OF_NO_USE.has(error.code);
-      if (isOfNoUse && (await this.readBack.discard(placeOf(attempt)))) left.isPossible = false;
+      if (isOfNoUse && (await this.cleaner.discardObject(placeOf(attempt), { assertOwned }))) left.isPossible = false;
       throw error;
     }
   }
@@ -290,6 +307,7 @@ export class TransferRunner {
       transferError: describeTransferError(error),
       errorCode: error instanceof StorageError ? error.code : 'UPLOAD_FAILED',
       keepUpload: left.isPossible,
+      isUploadUnknown: left.isUploadUnknown,
     };
     const delayMs = work.isRepeatable ? this.delayAfter(error, claim.retries) : null;
     try {

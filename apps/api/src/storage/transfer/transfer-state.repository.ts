@@ -14,6 +14,8 @@ export interface Claim {
   attempts: number;
   /** A multipart upload that the owner before began and did not end. */
   uploadId: string | null;
+  /** An owner before may have begun another one, and died before it kept the id. */
+  isUploadUnknown: boolean;
   /** That owner sent Complete: the upload must not be aborted. `size` and `sha256` are then what it had read. */
   completing: boolean;
   size: bigint | null;
@@ -39,6 +41,8 @@ export interface Failure {
   readonly errorCode: string;
   /** Parts or an object may be left: the row keeps what the next owner needs to look. */
   readonly keepUpload: boolean;
+  /** An upload may be left whose id nobody knows. */
+  readonly isUploadUnknown: boolean;
 }
 
 /** What an entry of the purge table is about. */
@@ -55,6 +59,8 @@ export interface BegunUpload {
   readonly partSizeBytes: number;
   /** Null where nobody could go on with it: the source names no version, or gives no ranges. */
   readonly sourceVersion: SourceVersion | null;
+  /** Another one may have been begun, and its id not read. */
+  readonly isAnotherPossible: boolean;
 }
 
 /** What was proven of the object of a file that is DONE. */
@@ -78,7 +84,7 @@ interface ChangedRows {
 export const NOW = Prisma.sql`(now() AT TIME ZONE 'UTC')`;
 export const IS_UNLEASED = Prisma.sql`(lease_until IS NULL OR lease_until < now())`;
 /** Of a Claim all but whose it is. */
-const LEFT_COLUMNS = Prisma.sql`attempts, upload_id AS "uploadId", completing, size, sha256,
+const LEFT_COLUMNS = Prisma.sql`attempts, upload_id AS "uploadId", upload_unknown AS "isUploadUnknown", completing, size, sha256,
   length_verified AS "lengthVerified", retries, cancel_requested_at IS NOT NULL AS "isCancelled",
   part_size_bytes AS "partSizeBytes", upload_attempt AS "uploadAttempt", source_version AS "sourceVersion", crashes`;
 export const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", ${LEFT_COLUMNS}`;
@@ -233,19 +239,34 @@ export class TransferStateRepository {
     return rows[0].isCancelled ? 'cancelled' : 'held';
   }
 
+  /** Says that an upload is about to be begun, whose id is not known yet. False: the lease is lost. */
+  async announceUpload(claim: Claim): Promise<boolean> {
+    return await this.change(claim, { uploadUnknown: true });
+  }
+
+  /** Says that every upload is gone whose id was not known. */
+  async forgetUnknownUploads(claim: Claim): Promise<void> {
+    await this.change(claim, { uploadUnknown: false });
+  }
+
   /**
    * Keeps the id of a new multipart upload before its first part, and what a next owner needs to go on with it. False:
-   * the lease is lost.
+   * the lease is lost, and the upload, which nobody goes on with, is the purge worker's.
    */
   async setUpload({ id, leaseToken }: Claim, upload: BegunUpload): Promise<boolean> {
     const [changed] = await this.prisma.client.$queryRaw<ChangedRows[]>`
       WITH begun AS (
         UPDATE core_storage_file
-        SET ${FORGOTTEN_READ}, upload_id = ${upload.uploadId}, upload_attempt = attempts, part_size_bytes = ${BigInt(upload.partSizeBytes)},
+        SET ${FORGOTTEN_READ}, upload_id = ${upload.uploadId}, upload_attempt = attempts, upload_unknown = ${upload.isAnotherPossible}, part_size_bytes = ${BigInt(upload.partSizeBytes)},
             source_version = ${upload.sourceVersion === null ? null : JSON.stringify(upload.sourceVersion)}::jsonb
         WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
         RETURNING id
-      ), forgotten AS (DELETE FROM core_storage_part AS part USING begun WHERE part.file_id = begun.id)
+      ), forgotten AS (DELETE FROM core_storage_part AS part USING begun WHERE part.file_id = begun.id
+      ), noted AS (
+        INSERT INTO core_storage_purge (bucket, path, file_id, upload_id)
+        SELECT bucket, path, id, ${upload.uploadId} FROM core_storage_file
+        WHERE id = ${id}::uuid AND NOT EXISTS (SELECT FROM begun)
+      )
       SELECT count(*)::int AS count FROM begun`;
     return changed?.count === 1;
   }
@@ -368,7 +389,8 @@ export class TransferStateRepository {
         UPDATE core_storage_file
         SET transfer_status = 'FAILED', transfer_error = ${failure.transferError}, error_code = ${failure.errorCode},
             lease_token = NULL, lease_until = NULL, next_attempt_at = NULL, cancel_requested_at = NULL,
-            ${failure.keepUpload ? KEPT_UPLOAD : FORGOTTEN_UPLOAD}, ${FORGOTTEN_SOURCE}, finished_at = ${NOW}, updated_at = ${NOW}
+            ${failure.keepUpload ? KEPT_UPLOAD : FORGOTTEN_UPLOAD}, upload_unknown = false, ${FORGOTTEN_SOURCE},
+            finished_at = ${NOW}, updated_at = ${NOW}
         WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
         RETURNING *
       ), told AS (${noteEvent('storage.file.failed', 'failed')}
@@ -377,11 +399,13 @@ export class TransferStateRepository {
         DELETE FROM core_storage_part AS part USING failed WHERE part.file_id = failed.id
       ), replaced AS (
         DELETE FROM core_storage_purge AS purge USING failed
-        WHERE ${failure.keepUpload} AND purge.bucket = failed.bucket AND purge.path = failed.path
-          AND purge.file_id = failed.id AND purge.upload_id IS NOT DISTINCT FROM failed.upload_id
+        WHERE purge.bucket = failed.bucket AND purge.path = failed.path AND purge.file_id = failed.id
+          AND (${failure.keepUpload} AND purge.upload_id IS NOT DISTINCT FROM failed.upload_id
+            OR ${failure.isUploadUnknown} AND purge.upload_id IS NULL)
       ), noted AS (
         INSERT INTO core_storage_purge (bucket, path, file_id, upload_id, next_attempt_at)
         SELECT bucket, path, id, upload_id, ${DUE} FROM failed WHERE ${failure.keepUpload}
+        UNION SELECT bucket, path, id, NULL, ${DUE} FROM failed WHERE ${failure.isUploadUnknown}
       )
       SELECT count(*)::int AS count FROM failed`;
     return changed?.count === 1;
@@ -402,7 +426,7 @@ export class TransferStateRepository {
           SET transfer_status = 'PENDING', lease_token = NULL, lease_until = NULL,
               transfer_error = ${isCounted ? failure.transferError : null}, error_code = ${isCounted ? failure.errorCode : null},
               retries = retries + ${isCounted ? 1 : 0}, updated_at = ${NOW},
-              next_attempt_at = now() + ${delayMs} * interval '1 millisecond',
+              next_attempt_at = now() + ${delayMs} * interval '1 millisecond', upload_unknown = ${failure.isUploadUnknown},
               ${failure.keepUpload ? KEPT_UPLOAD : Prisma.sql`${FORGOTTEN_UPLOAD}, ${FORGOTTEN_SOURCE}`}
           WHERE id = ${claim.id}::uuid AND lease_token = ${claim.leaseToken}::uuid
           RETURNING *
@@ -501,8 +525,8 @@ export class TransferStateRepository {
       ), ended AS (
         UPDATE core_storage_file AS file
         SET transfer_status = 'FAILED', transfer_error = ${transferError}, error_code = 'TRANSFER_CANCELLED',
-            lease_token = NULL, lease_until = NULL, next_attempt_at = NULL, ${FORGOTTEN_UPLOAD}, ${FORGOTTEN_SOURCE},
-            finished_at = ${NOW}, updated_at = ${NOW}
+            lease_token = NULL, lease_until = NULL, next_attempt_at = NULL, ${FORGOTTEN_UPLOAD}, upload_unknown = false,
+            ${FORGOTTEN_SOURCE}, finished_at = ${NOW}, updated_at = ${NOW}
         FROM before WHERE file.id = before.id
       ), lost AS (
         UPDATE core_storage_attempt AS attempt SET outcome = 'LOST', finished_at = now()
@@ -510,7 +534,8 @@ export class TransferStateRepository {
       ), forgotten AS (DELETE FROM core_storage_part WHERE file_id = ANY (ARRAY(SELECT id FROM before))
       )
       INSERT INTO core_storage_purge (bucket, path, file_id, upload_id, next_attempt_at)
-      SELECT bucket, path, id, upload_id, ${DUE} FROM before WHERE attempts > 0`;
+      SELECT bucket, path, id, upload_id, ${DUE} FROM before WHERE attempts > 0
+      UNION SELECT bucket, path, id, NULL, ${DUE} FROM before WHERE upload_unknown`;
   }
 
   /** Lets go of a row whose left-overs are gone, so that the next owner looks for none. False: the lease is lost. */
