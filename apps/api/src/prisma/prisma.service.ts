@@ -37,7 +37,8 @@ export class PrismaService implements OnApplicationShutdown {
   /** Runs `task` in one transaction. What it throws rolls everything back; a database that is away is told as such. */
   async transaction<Result>(task: (transaction: Transaction) => Promise<Result>): Promise<Result> {
     try {
-      return await this.client.$transaction(task);
+      // Else Prisma gives up after 2 s, where a plain query still waits for its connection.
+      return await this.client.$transaction(task, { maxWait: CONNECTION_TIMEOUT_MS });
     } catch (error) {
       throw toDatabaseError(error);
     }
