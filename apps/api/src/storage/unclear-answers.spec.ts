@@ -118,6 +118,37 @@ describe('a Complete without a clear answer', () => {
     expect(refusals).toBe(0);
   });
 
+  it('is not asked for again and again when the store refuses it from then on, and nothing is ended', async () => {
+    let completes = 0; // The first may have been carried out.
+    way.disturb = (request, response) => {
+      if (!isComplete(request)) return false;
+      completes += 1;
+      if (completes === 1) {
+        response.destroy();
+        return true;
+      }
+      request.resume();
+      response.writeHead(400, { 'content-type': 'application/xml' });
+      response.end('<?xml version="1.0"?>\n<Error><Code>InvalidPart</Code><Message>not so</Message></Error>');
+      return true;
+    };
+    const path = newPath();
+    await expect(start(path)).rejects.toMatchObject({
+      code: 'UPLOAD_FAILED',
+      isRetryable: false,
+      message: expect.stringContaining('400 InvalidPart'),
+    });
+    expect(way.seen).not.toContain('abort');
+    const [row] = await storage.database.query<{ upload_id: string; completing: boolean }>(
+      'SELECT * FROM core_storage_file WHERE path = $1',
+      [path],
+    );
+    expect(row).toMatchObject({ transfer_status: 'FAILED', completing: true });
+    const noted =
+      "SELECT FROM core_storage_purge WHERE upload_id = $1 AND next_attempt_at > now() + interval '10 minutes'";
+    expect(await storage.database.query(noted, [row?.upload_id])).toHaveLength(1);
+  });
+
   it('is found again by a try after tries that could not look', async () => {
     const id = randomUUID();
     const path = newPath();

@@ -67,7 +67,8 @@ export class ObjectCompletion {
    *
    * @param firstError of the Complete that was sent; undefined when it seemed to go well, or nobody knows
    * @returns true when the object is there in its whole size, false when the store refused to make it
-   * @throws StorageError UPLOAD_OUTCOME_UNKNOWN
+   * @throws StorageError UPLOAD_OUTCOME_UNKNOWN; that of the refusal, when the store refuses by now, but may have carried
+   * out a Complete before: in both cases nothing was ended
    */
   async settle(
     upload: OpenUpload,
@@ -103,6 +104,8 @@ export class ObjectCompletion {
         lastError = error;
       }
     }
+    // What is refused all the time will be refused in an hour as well; whoever removes what is left looks again by then.
+    if (isRefusal(completeError) && !isUploadGone(completeError)) throw completeError;
     throw new StorageError(
       'UPLOAD_OUTCOME_UNKNOWN',
       `the store did not say whether ${upload.bucket}/${upload.key} was put together; its parts are kept`,
