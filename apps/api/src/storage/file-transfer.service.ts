@@ -11,9 +11,10 @@ import { TransferIntake } from './transfer/transfer-intake.js';
 import { TransferStateRepository } from './transfer/transfer-state.repository.js';
 import { TransferWorker } from './transfer/transfer-worker.js';
 import { Waiting, type WaitOptions } from './transfer/waiting.js';
+import { WorkspaceQuotaRepository, type WorkspaceUsage } from './transfer/workspace-quota.repository.js';
 import { isInlineType } from './upload/content-headers.js';
 
-export type { RemoteFile, StreamedFile, WaitOptions };
+export type { RemoteFile, StreamedFile, WaitOptions, WorkspaceUsage };
 
 export interface PresignOptions {
   /** Whole seconds, 1 to 604,800; 3,600 when absent. */
@@ -36,6 +37,7 @@ export class FileTransferService {
     private readonly sources: SourceOpener,
     private readonly removal: FileRemoval,
     private readonly presigner: Presigner,
+    private readonly quotas: WorkspaceQuotaRepository,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {}
 
@@ -53,8 +55,9 @@ export class FileTransferService {
    * for the transfer under way, or tries a FAILED one again: one row and one object.
    * Memory: S3_QUEUE_SIZE parts and what is being read, out of TRANSFER_MEMORY_BYTES for the whole process;
    * TRANSFER_CONCURRENCY transfers stream at once.
+   * A file that its workspace has no bytes left for waits for the next day (UTC), and its row says so.
    * @throws StorageError INVALID_*, SOURCE_URL_INVALID, SOURCE_ADDRESS_BLOCKED, WORKSPACE_NOT_FOUND, PATH_TAKEN,
-   * IDEMPOTENCY_KEY_REUSED before a row is made; TRANSFER_GOES_ON when the wait ends first; any other code after the
+   * IDEMPOTENCY_KEY_REUSED, QUOTA_EXCEEDED before a row is made; TRANSFER_GOES_ON when the wait ends first; any other code after the
    * row is FAILED, nothing of it is left in the bucket, and `transferError` says the same
    */
   async createAndTransfer(options: RemoteFile, wait: WaitOptions = {}): Promise<StorageFile> {
@@ -182,6 +185,11 @@ export class FileTransferService {
     await this.files.softDelete({ id, workspaceId });
     await this.transfers.cancel(id, new StorageError('TRANSFER_CANCELLED', 'the file was deleted'));
     if (hardDelete) await this.removal.remove({ id, workspaceId });
+  }
+
+  /** What a workspace had of the present day, and what it may have. */
+  async readUsage(workspaceId: string): Promise<WorkspaceUsage> {
+    return await this.quotas.read(workspaceId);
   }
 
   private async waitFor(file: StorageFile, options: WaitOptions): Promise<StorageFile> {
