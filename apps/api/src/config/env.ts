@@ -140,6 +140,8 @@ const environmentSchema = z.object({
   TRANSFER_POLL_MS: withDefault(integer(100, 86_400_000), 1_000),
   TRANSFER_RECOVERY_SECONDS: withDefault(integer(1, 86_400), 5),
   TRANSFER_CONCURRENCY_PER_WORKSPACE: withDefault(integer(1, 256), 8),
+  WORKSPACE_FILES_PER_DAY: withDefault(integer(0, 1_000_000_000), 0),
+  WORKSPACE_BYTES_PER_DAY: withDefault(integer(0, Number.MAX_SAFE_INTEGER), 0),
   TRANSFER_MAX_ATTEMPTS: withDefault(integer(1, 100), 5),
   TRANSFER_MAX_CRASHES: withDefault(integer(1, 100), 5),
   TRANSFER_RETRY_DELAY_SECONDS: withDefault(integer(1, 3_600), 10),

@@ -82,8 +82,11 @@ function toAnswer(error: unknown): Answer {
     return { status: error.getStatus(), code, detail, errors, headers };
   }
   if (error instanceof StorageError) {
-    const { code, message: detail, isRetryable: retryable } = error;
-    return { status: toStatus(code), code, detail, retryable };
+    const { code, message: detail, isRetryable: retryable, retryAfterMs } = error;
+    const status = toStatus(code);
+    const headers: Record<string, string> =
+      status === 429 && retryAfterMs > 0 ? { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) } : {};
+    return { status, code, detail, retryable, headers };
   }
   if (error instanceof DatabaseUnavailableError) {
     return {
@@ -147,6 +150,8 @@ function toStatus(code: StorageErrorCode): number {
       return 409;
     case 'FILE_PURGED':
       return 410;
+    case 'QUOTA_EXCEEDED':
+      return 429;
     // The caller named a source that cannot be taken, whoever asks and however often.
     case 'SOURCE_ADDRESS_BLOCKED':
     case 'SOURCE_EMPTY':

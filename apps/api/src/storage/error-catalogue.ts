@@ -107,6 +107,13 @@ const CATALOGUE = {
     isRetryable: false,
     advice: 'delete one that nobody needs any more',
   },
+  QUOTA_EXCEEDED: {
+    cause: 'the workspace has had the files or the bytes that it may have in one day',
+    isRetryable: true,
+    unless: 'the file is larger than the bytes of a whole day',
+    advice:
+      'send it again the next day (UTC), or raise WORKSPACE_FILES_PER_DAY or WORKSPACE_BYTES_PER_DAY; a file that was accepted waits for that day by itself',
+  },
   PATH_TAKEN: {
     cause: 'another file has this path, perhaps a deleted one',
     isRetryable: false,

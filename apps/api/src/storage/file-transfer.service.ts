@@ -10,8 +10,9 @@ import { TransferControl } from './transfer/transfer-control.js';
 import { TransferIntake } from './transfer/transfer-intake.js';
 import { TransferWorker } from './transfer/transfer-worker.js';
 import { Waiting, type WaitOptions } from './transfer/waiting.js';
+import { WorkspaceQuotaRepository, type WorkspaceUsage } from './transfer/workspace-quota.repository.js';
 
-export type { PresignOptions, RemoteFile, StreamedFile, WaitOptions };
+export type { PresignOptions, RemoteFile, StreamedFile, WaitOptions, WorkspaceUsage };
 
 /** Brings files from URLs into the bucket, and gives them out again: the class that features call. */
 @Injectable()
@@ -24,6 +25,7 @@ export class FileTransferService {
     private readonly sources: SourceOpener,
     private readonly deletion: FileDeletion,
     private readonly links: FileLinks,
+    private readonly quotas: WorkspaceQuotaRepository,
   ) {}
 
   /**
@@ -39,10 +41,10 @@ export class FileTransferService {
    * The same request again (idempotency key, or workspace, path, and source without query) gives the DONE row, waits
    * for the transfer under way, or tries a FAILED one again: one row and one object.
    * Memory: S3_QUEUE_SIZE parts and what is being read, out of TRANSFER_MEMORY_BYTES for the whole process;
-   * TRANSFER_CONCURRENCY transfers stream at once.
+   * TRANSFER_CONCURRENCY transfers stream at once. A file that its workspace has no bytes left for waits for the next day (UTC), and its row says so.
    * @throws StorageError INVALID_*, SOURCE_URL_INVALID, SOURCE_ADDRESS_BLOCKED, WORKSPACE_NOT_FOUND, PATH_TAKEN,
-   * IDEMPOTENCY_KEY_REUSED before a row is made; TRANSFER_GOES_ON when the wait ends first; any other code after the
-   * row is FAILED, nothing of it is left in the bucket, and `transferError` says the same
+   * IDEMPOTENCY_KEY_REUSED, QUOTA_EXCEEDED before a row is made; TRANSFER_GOES_ON when the wait ends first; any other
+   * code after the row is FAILED, nothing of it is left in the bucket, and `transferError` says the same
    */
   async createAndTransfer(options: RemoteFile, wait: WaitOptions = {}): Promise<StorageFile> {
     this.transfers.assertOpen();
@@ -140,6 +142,11 @@ export class FileTransferService {
    */
   async deleteFile(storageFile: StorageFile, hardDelete = false): Promise<void> {
     await this.deletion.delete(storageFile, hardDelete);
+  }
+
+  /** What a workspace had of the present day, and what it may have. */
+  async readUsage(workspaceId: string): Promise<WorkspaceUsage> {
+    return await this.quotas.read(workspaceId);
   }
 
   private async waitFor(file: StorageFile, options: WaitOptions): Promise<StorageFile> {

@@ -41,6 +41,7 @@ import { TransferQueue } from './transfer/transfer-queue.js';
 import { TransferRunner } from './transfer/transfer-runner.js';
 import { TransferStateRepository } from './transfer/transfer-state.repository.js';
 import { TransferWorker } from './transfer/transfer-worker.js';
+import { WorkspaceQuotaRepository } from './transfer/workspace-quota.repository.js';
 import { BucketReader } from './upload/bucket-reader.js';
 import { LeftOvers } from './upload/left-overs.js';
 import { ObjectCleaner } from './upload/object-cleaner.js';
@@ -85,6 +86,7 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     TransferStateRepository,
     TransferQueue,
     HostPlaceRepository,
+    WorkspaceQuotaRepository,
     TransferRunner,
     RetryPolicy,
     TakeUp,

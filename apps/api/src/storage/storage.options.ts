@@ -102,6 +102,9 @@ export interface StorageOptions {
   readonly recoveryMs: number;
   /** Transfers of one workspace at once, over all workers. */
   readonly transferConcurrencyPerWorkspace: number;
+  /** Of one workspace in one day of UTC, where its row in core_storage_quota says no other number; both 0: nobody counts. */
+  readonly filesPerDay: number;
+  readonly bytesPerDay: number;
   /** Tries of one request before its file is FAILED. */
   readonly maxAttempts: number;
   /** Owners of a file that died in a row, none of which stored more than those before, after which it is FAILED. */
@@ -183,6 +186,8 @@ export function toStorageOptions(env: Environment): StorageOptions {
     }),
     transferConcurrency: env.TRANSFER_CONCURRENCY,
     transferConcurrencyPerWorkspace: env.TRANSFER_CONCURRENCY_PER_WORKSPACE,
+    filesPerDay: env.WORKSPACE_FILES_PER_DAY,
+    bytesPerDay: env.WORKSPACE_BYTES_PER_DAY,
     workerMode: env.TRANSFER_WORKER,
     pollMs: env.TRANSFER_POLL_MS,
     recoveryMs: env.TRANSFER_RECOVERY_SECONDS * 1_000,

@@ -18,6 +18,7 @@ import { ReadBack } from './read-back.js';
 import { RetryPolicy } from './retry-policy.js';
 import { type Resumption, TakeUp } from './take-up.js';
 import { type Claim, type DoneObject, type Failure, TransferStateRepository } from './transfer-state.repository.js';
+import { type ByteAllowance, WorkspaceQuotaRepository } from './workspace-quota.repository.js';
 
 /** Stored type of a file whose caller gave none: nothing a browser would show or run. */
 const UNKNOWN_TYPE = 'application/octet-stream';
@@ -50,7 +51,7 @@ export interface TransferWork {
 
 /** One row, what it is made of, and who wants to know how far it is. */
 export interface TransferJob {
-  readonly file: Pick<StorageFile, 'bucket' | 'path' | 'mimeType' | 'createdAt'>;
+  readonly file: Pick<StorageFile, 'workspaceId' | 'bucket' | 'path' | 'mimeType' | 'createdAt'>;
   readonly work: TransferWork;
   readonly onProgress: (progress: TransferProgress) => void;
 }
@@ -81,6 +82,10 @@ interface Try extends TransferJob {
   readonly meter: ProgressMeter;
   readonly signal: AbortSignal;
   readonly assertOwned: AssertOwned;
+  /** Of the workspace's day; null where no quota says. */
+  allowance: ByteAllowance | null;
+  /** Ends a source that brings more than that. */
+  readonly excess: AbortController;
 }
 
 /** Carries one claimed row from its source to DONE or FAILED, or back to PENDING for another try. */
@@ -95,6 +100,7 @@ export class TransferRunner {
     private readonly readBack: ReadBack,
     private readonly cleaner: ObjectCleaner,
     private readonly retries: RetryPolicy,
+    private readonly quotas: WorkspaceQuotaRepository,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {}
 
@@ -112,7 +118,9 @@ export class TransferRunner {
     const left: Remains = { isPossible: uploadId !== null || completing, isUploadUnknown };
     try {
       const assertOwned = () => lease.assertHeld();
-      const stored = await this.transfer({ ...job, claim, left, meter, signal: lease.signal, assertOwned });
+      const excess = new AbortController();
+      const signal = AbortSignal.any([lease.signal, excess.signal]);
+      const stored = await this.transfer({ ...job, claim, left, meter, signal, assertOwned, allowance: null, excess });
       if (!(await this.state.markDone(claim, stored))) throw transferLost(claim);
     } catch (error) {
       if (!(await this.settle(claim, job, error, left))) throw error;
@@ -131,10 +139,14 @@ export class TransferRunner {
       const isWanted = work.isRepeatable && !claim.isCancelled && !signal.aborted;
       const found = await this.takeUp.examine(claim, placeOf(attempt), { isWanted, signal, assertOwned });
       if (found.kind === 'object') return await this.finish(attempt, found.object);
-      if (found.kind === 'parts') return await this.resume(attempt, found.resumption);
+      if (found.kind === 'parts') {
+        attempt.allowance = await this.quotas.allowance(attempt.file.workspaceId);
+        return await this.resume(attempt, found.resumption);
+      }
       left.isPossible = false;
     }
     assertWanted(attempt);
+    attempt.allowance = await this.quotas.allowance(attempt.file.workspaceId);
     return await this.begin(attempt);
   }
 
@@ -202,6 +214,7 @@ export class TransferRunner {
   ): Promise<UploadedObject> {
     const { claim, left, meter, work, file, signal } = attempt;
     meter.totalBytes = source.length;
+    assertAllowed(attempt, source);
     let openUploadId = resume?.uploadId ?? '';
     const object = await this.uploader.write({
       ...placeOf(attempt),
@@ -284,6 +297,10 @@ export class TransferRunner {
   }
 
   private count(attempt: Try, bytes: Buffer): void {
+    const { allowance, meter, excess } = attempt;
+    if (allowance !== null && meter.bytes + bytes.length > allowance.bytesLeft) {
+      excess.abort(allowance.refuse(meter.bytes + bytes.length));
+    }
     if (attempt.meter.add(bytes.length)) this.tell(attempt);
   }
 
@@ -314,7 +331,11 @@ export class TransferRunner {
       const { detachedUploadId, isDiscarded } = left;
       if (detachedUploadId !== undefined && isDiscarded) await this.state.forgetDetached(claim, detachedUploadId);
       if (delayMs === null) await this.state.markFailed(claim, failure);
-      else return await this.state.requeue(claim, { delayMs, failure, isCounted: !(error instanceof HandOver) });
+      else {
+        const isTold = !(error instanceof HandOver);
+        const isCounted = isTold && failure.errorCode !== 'QUOTA_EXCEEDED';
+        return await this.state.requeue(claim, { delayMs, failure, isCounted, isTold });
+      }
     } catch (cause) {
       // The transfer's own error is the one to report; the row is taken up when its lease has run out.
       this.logger.error({ err: cause, fileId: claim.id }, 'the failed transfer could not be written down');
@@ -331,6 +352,17 @@ export class TransferRunner {
 function assertWanted({ claim, signal }: Try): void {
   signal.throwIfAborted();
   if (claim.isCancelled) throw new StorageError('TRANSFER_CANCELLED', 'the transfer was cancelled');
+}
+
+/** Before a byte of it is stored. */
+function assertAllowed({ allowance }: Try, source: ByteSource): void {
+  if (source.length === null) return;
+  try {
+    allowance?.assertRoomFor(source.length);
+  } catch (error) {
+    source.destroy(error as Error);
+    throw error;
+  }
 }
 
 function placeOf({ file }: TransferJob): ObjectPlace {

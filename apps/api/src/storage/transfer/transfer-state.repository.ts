@@ -1,11 +1,13 @@
 import { hostname } from 'node:os';
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { type ChecksumOrigin, Prisma, type StorageFile } from '../../generated/prisma/client.js';
 import { PrismaService } from '../../prisma/prisma.service.js';
 import type { SourceVersion } from '../source/source-version.js';
+import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import type { FileKey } from '../storage-file.repository.js';
 import type { StoredPart } from '../upload/stored-part.js';
 import { type TicketOrigin, TransferQueue, ticketOf } from './transfer-queue.js';
+import { TODAY } from './workspace-quota.repository.js';
 
 /** The right to work on a row until `leaseUntil`, and what the owner before left there. */
 export interface Claim {
@@ -112,6 +114,12 @@ const DUE = Prisma.sql`now() + CASE WHEN completing AND upload_id IS NOT NULL TH
 const WAITING = Prisma.sql`transfer_status IN ('PENDING', 'TRANSFERRING')`;
 const FORGOTTEN_SOURCE = Prisma.sql`source_version = NULL, part_size_bytes = NULL`;
 
+/** What a workspace had of its day, of a file in `done`. */
+const BOOKED_BYTES = Prisma.sql`, booked AS (
+        INSERT INTO core_storage_usage AS usage (workspace_id, day, bytes) SELECT workspace_id, ${TODAY}, size FROM done
+        ON CONFLICT (workspace_id, day) DO UPDATE SET bytes = usage.bytes + EXCLUDED.bytes
+      )`;
+
 /** The outbox row of what became of a file; `files` is the name of a WITH query that gives its row. */
 function noteEvent(type: string, files: string): Prisma.Sql {
   return Prisma.sql`
@@ -141,6 +149,7 @@ export class TransferStateRepository {
   constructor(
     private readonly prisma: PrismaService,
     private readonly queue: TransferQueue,
+    @Inject(STORAGE_OPTIONS) private readonly options: Pick<StorageOptions, 'filesPerDay' | 'bytesPerDay'>,
   ) {}
 
   /**
@@ -373,7 +382,7 @@ export class TransferStateRepository {
         DELETE FROM core_storage_purge AS purge USING held
         WHERE purge.bucket = held.bucket AND purge.path = held.path AND purge.file_id = held.id
           AND purge.upload_id = held.upload_id
-      )
+      )${this.options.filesPerDay + this.options.bytesPerDay > 0 ? BOOKED_BYTES : Prisma.empty}
       SELECT count(*)::int AS count FROM done`;
     return outcome?.count === 1;
   }
@@ -413,24 +422,30 @@ export class TransferStateRepository {
 
   /**
    * Makes the row wait for another try, with the ticket for it. `isCounted`: the try failed; one that was handed over
-   * by a process that stops did not. False: the lease is lost.
+   * by a process that stops did not, nor one that waits for a quota, whose error is told all the same (`isTold`). False:
+   * the lease is lost.
    */
   async requeue(
     claim: Claim,
-    { delayMs, failure, isCounted }: { delayMs: number; failure: Failure; isCounted: boolean },
+    {
+      delayMs,
+      failure,
+      isCounted,
+      isTold = isCounted,
+    }: { delayMs: number; failure: Failure; isCounted: boolean; isTold?: boolean },
   ): Promise<boolean> {
     return await this.prisma.transaction(async (transaction) => {
       const [row] = await transaction.$queryRaw<TicketOrigin[]>`
         WITH waiting AS (
           UPDATE core_storage_file
           SET transfer_status = 'PENDING', lease_token = NULL, lease_until = NULL,
-              transfer_error = ${isCounted ? failure.transferError : null}, error_code = ${isCounted ? failure.errorCode : null},
+              transfer_error = ${isTold ? failure.transferError : null}, error_code = ${isTold ? failure.errorCode : null},
               retries = retries + ${isCounted ? 1 : 0}, updated_at = ${NOW},
               next_attempt_at = now() + ${delayMs} * interval '1 millisecond', upload_unknown = ${failure.isUploadUnknown},
               ${failure.keepUpload ? KEPT_UPLOAD : Prisma.sql`${FORGOTTEN_UPLOAD}, ${FORGOTTEN_SOURCE}`}
           WHERE id = ${claim.id}::uuid AND lease_token = ${claim.leaseToken}::uuid
           RETURNING *
-        ), ended AS (${endAttempt(isCounted ? 'RETRYING' : 'HANDED_OVER', 'waiting', failure)}
+        ), ended AS (${endAttempt(isTold ? 'RETRYING' : 'HANDED_OVER', 'waiting', failure)}
         ), forgotten AS (
           DELETE FROM core_storage_part AS part USING waiting
           WHERE part.file_id = waiting.id AND ${!failure.keepUpload}
