@@ -89,6 +89,8 @@ export interface StorageOptions {
   readonly transferConcurrency: number;
   /** Of those, how many read from one host at once. */
   readonly transferConcurrencyPerHost: number;
+  /** A source that gives less leaves its slot to others, and goes on beside them; 0: none does. */
+  readonly slowBytesPerSecond: number;
   /** Bytes of part buffers that all transfers of this process hold at once. */
   readonly memoryBytes: number;
   readonly leaseMs: number;
@@ -183,6 +185,7 @@ export function toStorageOptions(env: Environment): StorageOptions {
     maxAttempts: env.TRANSFER_MAX_ATTEMPTS,
     retryDelayMs: env.TRANSFER_RETRY_DELAY_SECONDS * 1_000,
     transferConcurrencyPerHost: env.TRANSFER_CONCURRENCY_PER_HOST,
+    slowBytesPerSecond: env.TRANSFER_SLOW_BYTES_PER_SECOND,
     memoryBytes: env.TRANSFER_MEMORY_BYTES,
     leaseMs: env.TRANSFER_LEASE_SECONDS * 1_000,
     purgeIntervalMs: env.PURGE_INTERVAL_SECONDS * 1_000,

@@ -121,6 +121,7 @@ async function endTransfers(state: TransferStateRepository, claimed: Claimed) {
   const waiting = await claimed();
   await state.requeue(waiting.claim, { delayMs: LEASE_MS, failure, isCounted: true });
   await state.requestCancel(waiting.file);
+  await state.putOff([{ file: failed.file, delayMs: LEASE_MS }]);
   const released = await claimed();
   await state.release(released.claim);
   const cleaned = await claimed();

@@ -64,6 +64,12 @@ export interface DoneObject {
   readonly isLengthVerified: boolean | null;
 }
 
+/** A row that is looked at again later. */
+export interface PutOffFile {
+  readonly file: Pick<StorageFile, 'id' | 'workspaceId'>;
+  readonly delayMs: number;
+}
+
 /** Columns of a request that is sent anew. */
 export type NewRequest = Pick<Prisma.StorageFileUpdateManyMutationInput, 'sourceSealed' | 'request' | 'createdBy'>;
 
@@ -497,6 +503,13 @@ export class TransferStateRepository {
       )
       INSERT INTO core_storage_purge (bucket, path, file_id, upload_id, next_attempt_at)
       SELECT bucket, path, id, upload_id, ${DUE} FROM before WHERE attempts > 0`;
+  }
+
+  /** Tickets for rows that wait and cannot begin now. One that is not sent, because the database is away, is missed by `recover`. */
+  async putOff(files: readonly PutOffFile[]): Promise<void> {
+    for (const { file, delayMs } of files) {
+      await this.queue.sendAgain(this.prisma.client, { fileId: file.id, workspaceId: file.workspaceId, delayMs });
+    }
   }
 
   /** Lets go of a row whose left-overs are gone, so that the next owner looks for none. False: the lease is lost. */

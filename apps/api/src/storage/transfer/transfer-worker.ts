@@ -3,7 +3,7 @@ import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import type { StorageFile } from '../storage-file.repository.js';
 import { RunningTransfers } from './running-transfers.js';
 import { type HeldTicket, TransferQueue } from './transfer-queue.js';
-import { TransferStateRepository } from './transfer-state.repository.js';
+import { type PutOffFile, TransferStateRepository } from './transfer-state.repository.js';
 
 /** How often the queue is told that this process lives, in ms: three times before the recovery believes the opposite. */
 const KEEP_EVERY_MS = 4_000;
@@ -64,7 +64,17 @@ export class TransferWorker implements OnApplicationBootstrap, OnModuleDestroy {
     if (tickets.length === 0) return false;
     for (const { jobId } of tickets) this.held.add(jobId);
     const files = await this.filesOf(tickets);
-    for (const ticket of tickets) void this.work(ticket, files.get(ticket.fileId));
+    const putOff: PutOffFile[] = [];
+    for (const ticket of tickets) {
+      const file = files.get(ticket.fileId);
+      const delayMs = file === undefined ? 0 : this.transfers.putOffMs(file);
+      if (file === undefined || delayMs === 0) void this.work(ticket, file);
+      else {
+        putOff.push({ file, delayMs });
+        this.letGo(ticket);
+      }
+    }
+    await this.state.putOff(putOff);
     return tickets.length === freeSlots;
   }
 
@@ -74,10 +84,7 @@ export class TransferWorker implements OnApplicationBootstrap, OnModuleDestroy {
       const files = await this.state.findAll(tickets.map(({ fileId }) => fileId));
       return new Map(files.map((file) => [file.id, file]));
     } catch (error) {
-      for (const { jobId } of tickets) {
-        this.held.delete(jobId);
-        this.ended.add(jobId);
-      }
+      for (const ticket of tickets) this.letGo(ticket);
       throw error;
     }
   }
@@ -108,13 +115,18 @@ export class TransferWorker implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /** The row says what came of it; a ticket is ended whatever that was, because each further try has one of its own. */
-  private async work({ jobId }: HeldTicket, file: StorageFile | undefined): Promise<void> {
+  private async work(ticket: HeldTicket, file: StorageFile | undefined): Promise<void> {
+    const onAside = () => this.letGo(ticket); // So that it does not count against its workspace; its lease tells of it.
     try {
-      if (file !== undefined && isWaiting(file)) await this.transfers.run(file);
+      if (file !== undefined && isWaiting(file)) await this.transfers.run(file, { onAside });
     } catch (error) {
       this.logger.debug({ err: error, fileId: file?.id }, 'the transfer failed');
     }
-    this.held.delete(jobId);
+    this.letGo(ticket);
+  }
+
+  private letGo({ jobId }: HeldTicket): void {
+    if (!this.held.delete(jobId)) return;
     this.ended.add(jobId);
     this.wake();
   }
