@@ -74,10 +74,7 @@ export class TransferWorker implements OnApplicationBootstrap, OnModuleDestroy {
       const files = await this.state.findAll(tickets.map(({ fileId }) => fileId));
       return new Map(files.map((file) => [file.id, file]));
     } catch (error) {
-      for (const { jobId } of tickets) {
-        this.held.delete(jobId);
-        this.ended.add(jobId);
-      }
+      for (const ticket of tickets) this.letGo(ticket);
       throw error;
     }
   }
@@ -108,13 +105,18 @@ export class TransferWorker implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /** The row says what came of it; a ticket is ended whatever that was, because each further try has one of its own. */
-  private async work({ jobId }: HeldTicket, file: StorageFile | undefined): Promise<void> {
+  private async work(ticket: HeldTicket, file: StorageFile | undefined): Promise<void> {
+    const onAside = () => this.letGo(ticket); // So that it does not count against its workspace; its lease tells of it.
     try {
-      if (file !== undefined && isWaiting(file)) await this.transfers.run(file);
+      if (file !== undefined && isWaiting(file)) await this.transfers.run(file, { onAside });
     } catch (error) {
       this.logger.debug({ err: error, fileId: file?.id }, 'the transfer failed');
     }
-    this.held.delete(jobId);
+    this.letGo(ticket);
+  }
+
+  private letGo({ jobId }: HeldTicket): void {
+    if (!this.held.delete(jobId)) return;
     this.ended.add(jobId);
     this.wake();
   }
