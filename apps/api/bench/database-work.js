@@ -35,6 +35,11 @@ export class DatabaseWork {
     this.#cpuBefore = await readTreeCpuSeconds(this.#postmaster);
   }
 
+  /** Of all processes of the server, since `begin`. */
+  async readCpuSeconds() {
+    return (await readTreeCpuSeconds(this.#postmaster)) - this.#cpuBefore;
+  }
+
   async read(text) {
     const { rows } = await this.#client.query(text);
     return rows;
@@ -42,7 +47,7 @@ export class DatabaseWork {
 
   /** Statements and their time since `begin`, by kind and one by one; ours of `read` are not among them. */
   async end() {
-    const cpuSeconds = (await readTreeCpuSeconds(this.#postmaster)) - this.#cpuBefore;
+    const cpuSeconds = await this.readCpuSeconds();
     const rows = await this.read(`
       SELECT query, calls::int, total_exec_time + total_plan_time AS ms, wal_bytes::float8 AS "walBytes"
       FROM pg_stat_statements

@@ -20,6 +20,7 @@ import { manyAtOnce } from './rows/many-at-once.js';
 import { manySmall } from './rows/many-small.js';
 import { memory } from './rows/memory.js';
 import { presigning } from './rows/presigning.js';
+import { queues } from './rows/queues.js';
 import { slowSource } from './rows/slow-source.js';
 import { throughput } from './rows/throughput.js';
 import { Stage } from './stage.js';
@@ -33,6 +34,7 @@ const ROWS = {
   'dropping-source': droppingSource,
   'many-at-once': manyAtOnce,
   'many-small': manySmall,
+  queues,
   presign: presigning,
 };
 const RESULTS = new URL('results.json', import.meta.url);

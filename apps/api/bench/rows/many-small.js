@@ -72,19 +72,19 @@ async function copyDatabase(stage) {
 async function takeNothing(stage, { files, processes }) {
   const databaseUrl = await copyDatabase(stage);
   const options = {
-    args: [JSON.stringify({ batchSize: CONCURRENCY, perGroup: PER_WORKSPACE })],
+    args: [JSON.stringify({ engine: 'pg-boss', batchSize: CONCURRENCY, perGroup: PER_WORKSPACE })],
     cwd: stage.folder,
     environment: { DATABASE_URL: databaseUrl },
   };
   const takers = [];
   for (let started = 0; started < processes; started += 1) {
-    takers.push(await startProcess('contenders/pg-boss-alone.js', options));
+    takers.push(await startProcess('contenders/queue-alone.js', options));
   }
   const work = new DatabaseWork(databaseUrl);
   await work.begin();
-  const figures = await Promise.all(takers.map((taker) => taker.ask('begin')));
-  await Promise.all(takers.map((taker) => taker.exited));
+  const figures = await Promise.all(takers.map((taker) => taker.ask('take')));
   const { kinds, cpuSeconds } = await work.end();
+  await Promise.all(takers.map((taker) => taker.ask('close').then(() => taker.exited)));
   const count = figures.reduce((sum, taker) => sum + taker.count, 0);
   if (count !== files) throw new Error(`pg-boss gave out ${count} of ${files} tickets`);
   const begin = Math.min(...figures.map((taker) => taker.begin));
@@ -92,6 +92,7 @@ async function takeNothing(stage, { files, processes }) {
   return {
     'jobs/s': files / ((end - begin) / 1_000),
     'statements/file': kinds.queue.calls / files,
+    'client CPU ms/file': (figures.reduce((sum, taker) => sum + taker.cpuSeconds, 0) / files) * 1_000,
     'PostgreSQL CPU ms/file': (cpuSeconds / files) * 1_000,
   };
 }
