@@ -10,6 +10,7 @@ const { app, transfers } = await startStorageApp();
 const names = Array.from({ length: workspaces }, (_, index) => ({ name: `bench ${index}` }));
 const made = await app.get(PrismaService).client.workspace.createManyAndReturn({ data: names, select: { id: true } });
 
+const cpuBefore = process.cpuUsage();
 const begin = performance.now();
 let next = 0;
 const enqueueInTurn = async () => {
@@ -24,5 +25,6 @@ const enqueueInTurn = async () => {
 };
 await Promise.all(Array.from({ length: IN_FLIGHT }, enqueueInTurn));
 const seconds = (performance.now() - begin) / 1_000;
+const { user, system } = process.cpuUsage(cpuBefore);
 await app.close();
-process.send({ seconds }, () => process.disconnect());
+process.send({ seconds, cpuSeconds: (user + system) / 1e6 }, () => process.disconnect());
