@@ -14,6 +14,7 @@ import { rounded } from './figures.js';
 import { profileTransfer } from './profile.js';
 import { prepareRivals } from './rivals.js';
 import { droppingSource } from './rows/dropping-source.js';
+import { fairness } from './rows/fairness.js';
 import { https } from './rows/https.js';
 import { localStore } from './rows/local-store.js';
 import { manyAtOnce } from './rows/many-at-once.js';
@@ -36,6 +37,7 @@ const ROWS = {
   'many-small': manySmall,
   queues,
   presign: presigning,
+  fairness,
 };
 const RESULTS = new URL('results.json', import.meta.url);
 
