@@ -130,6 +130,35 @@ describe('/workspaces/:workspaceId/webhooks', () => {
     expect(JSON.stringify(await read(call(`/${id}/deliveries`)))).not.toContain('canary');
   });
 
+  it('can be switched off, is told of nothing that happens then, and is told again when it is switched on', async () => {
+    const { id } = await subscribe();
+    const { id: otherId } = await subscribe();
+    const off = await call(`/${id}`, { method: 'PATCH', body: { isActive: false } });
+    expect([off.status, await read<Webhook>(off)]).toEqual([200, expect.objectContaining({ id, isActive: false })]);
+    const untold = await emit();
+    await untilDelivery(otherId, ({ eventId, status }) => eventId === untold && status === 'DELIVERED');
+    expect(await read(call(`/${id}/deliveries`))).toEqual({ items: [], nextCursor: null });
+    await call(`/${id}`, { method: 'PATCH', body: { isActive: true } });
+    const told = await emit();
+    await untilDelivery(id, ({ eventId, status }) => eventId === told && status === 'DELIVERED');
+    expect((await read<{ items: Delivery[] }>(call(`/${id}/deliveries`))).items).toHaveLength(1);
+  });
+
+  it('keeps what it was to be told before it was switched off, and does not count that time as failure', async () => {
+    status = 500;
+    const { id } = await subscribe();
+    await emit();
+    await untilDelivery(id, ({ attempts }) => attempts === 1);
+    await call(`/${id}`, { method: 'PATCH', body: { isActive: false } });
+    const past = "UPDATE core_webhook_delivery SET failing_since = now() - interval '2 days', next_attempt_at = now()";
+    await database.query(`${past} WHERE subscription_id = $1`, [id]);
+    await call(`/${id}`, { method: 'PATCH', body: { isActive: true } });
+    await untilDelivery(id, ({ attempts, status: now }) => attempts >= 2 && now === 'PENDING');
+    expect((await call(`/${id}`, { method: 'PATCH', body: { isActive: 'no' } })).status).toBe(400);
+    expect((await call(`/${id}`, { method: 'PATCH', body: {} })).status).toBe(400);
+    await call(`/${id}`, { method: 'DELETE' }); // Else it is tried again while another test counts what arrives.
+  });
+
   it('gives deliveries in pages, newest first', async () => {
     const { id } = await subscribe();
     const eventIds: string[] = [];
@@ -191,12 +220,13 @@ describe('/workspaces/:workspaceId/webhooks', () => {
     for (const [path, method, code] of [
       [`/${id}`, 'GET', 'WEBHOOK_NOT_FOUND'],
       [`/${id}`, 'DELETE', 'WEBHOOK_NOT_FOUND'],
+      [`/${id}`, 'PATCH', 'WEBHOOK_NOT_FOUND'],
       [`/${id}/rotate-secret`, 'POST', 'WEBHOOK_NOT_FOUND'],
       [`/${id}/deliveries`, 'GET', 'WEBHOOK_NOT_FOUND'],
       [`/${id}/deliveries/${deliveryId}/replay`, 'POST', 'WEBHOOK_NOT_FOUND'],
       [`/${otherId}/deliveries/${deliveryId}/replay`, 'POST', 'DELIVERY_NOT_FOUND'],
     ] as const) {
-      const answer = await call(path, { method });
+      const answer = await call(path, { method, ...(method === 'PATCH' ? { body: { isActive: false } } : {}) });
       expect([path, answer.status, (await read<{ code: string }>(answer)).code]).toEqual([path, 404, code]);
     }
     expect((await api.request(`/workspaces/${own}/webhooks/${id}`, { token })).status).toBe(404);

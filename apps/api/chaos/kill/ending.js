@@ -1,7 +1,7 @@
 // What must hold when every transfer has ended and every clean-up had its time.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ListMultipartUploadsCommand, paginateListObjectsV2 } from '@aws-sdk/client-s3';
-import { PART_SIZE_BYTES, QUEUE_SIZE } from './kill-stage.js';
+import { PART_SIZE_BYTES, QUEUE_SIZE } from '@s3-transfer/crash-stage';
 
 const MiB = 1024 ** 2;
 /** What a killed owner may have read and not stored. */

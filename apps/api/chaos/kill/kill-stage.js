@@ -4,15 +4,12 @@ import { fileURLToPath } from 'node:url';
 import { Module } from '@nestjs/common';
 import { ConfigModule } from '@nestjs/config';
 import { NestFactory } from '@nestjs/core';
-import { CrashStage } from '@s3-transfer/crash-stage';
+import { CrashStage, PRODUCT_VARIABLES } from '@s3-transfer/crash-stage';
 import { SignJWT } from 'jose';
 
 const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const API = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const MiB = 1024 ** 2;
-export const PART_SIZE_BYTES = 5 * MiB;
-export const QUEUE_SIZE = 2;
-export const LEASE_MS = 3_000;
 const WORKERS = 2;
 const JWT_SECRET = 'only-for-kill-runs-and-long-enough-to-be-one';
 /** A source that is as fast as a good connection: transfers last long enough to be hit. */
@@ -23,22 +20,10 @@ const RETRY_MS = 100;
 const REQUEST_LIMIT_MS = 60_000;
 
 const VARIABLES = {
+  ...PRODUCT_VARIABLES,
   LOG_LEVEL: 'info',
-  NO_COLOR: '1',
   AUTH_JWT_SECRET: JWT_SECRET,
   DATA_ENCRYPTION_KEY: Buffer.alloc(32, 'kill').toString('base64'),
-  API_PORT: '0',
-  S3_STORE: 'local-s3',
-  S3_PART_SIZE_BYTES: String(PART_SIZE_BYTES),
-  S3_QUEUE_SIZE: String(QUEUE_SIZE),
-  S3_RETRY_DELAY_MS: '50',
-  SOURCE_RETRY_DELAY_MS: '50',
-  SOURCE_MAX_CONNECTIONS: '1',
-  TRANSFER_LEASE_SECONDS: String(LEASE_MS / 1_000),
-  TRANSFER_POLL_MS: '200',
-  TRANSFER_RECOVERY_SECONDS: '1',
-  TRANSFER_RETRY_DELAY_SECONDS: '1',
-  PURGE_INTERVAL_SECONDS: '1',
 };
 
 export class KillStage {

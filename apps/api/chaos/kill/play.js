@@ -1,6 +1,6 @@
 // Plays the rounds: transfers run, something is killed at a phase or at random, comes back, and every row comes to its end.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LEASE_MS } from './kill-stage.js';
+import { LEASE_MS } from '@s3-transfer/crash-stage';
 import { livePhases } from './phases.js';
 
 /** After the restart, beyond the lease, in which a row has its end; on a machine that is busy with other things, longer. */

@@ -22,13 +22,17 @@ export const newWebhookSchema = z
   })
   .meta({ id: 'NewWebhook' });
 
+export const webhookChangeSchema = z
+  .strictObject({ isActive: z.boolean('must be true or false').meta({ description: 'Whether it is told of events' }) })
+  .meta({ id: 'WebhookChange' });
+
 export const webhookSchema = z
   .object({
     id: z.guid(),
     workspaceId: z.guid(),
     url: z.string().meta({ description: 'Without its query, which may hold a token' }),
     eventTypes: z.array(z.string()).meta({ examples: [['storage.file.done']] }),
-    isActive: z.boolean().meta({ description: 'False: its deliveries wait' }),
+    isActive: z.boolean().meta({ description: 'False: events make no deliveries for it, and those made before wait' }),
     previousSecretUntil: z.iso.datetime().nullable().meta({ description: 'Until when two secrets sign' }),
     createdAt: z.iso.datetime(),
     updatedAt: z.iso.datetime(),
@@ -64,6 +68,7 @@ export const deliverySchema = z
 export const deliveryPageSchema = pageOf(deliverySchema).meta({ id: 'WebhookDeliveryPage' });
 
 export type NewWebhookDto = z.output<typeof newWebhookSchema>;
+export type WebhookChangeDto = z.output<typeof webhookChangeSchema>;
 export type WebhookDto = z.output<typeof webhookSchema>;
 export type WebhookWithSecretDto = z.output<typeof webhookWithSecretSchema>;
 export type DeliveryDto = z.output<typeof deliverySchema>;

@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, Header, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Header, HttpCode, Param, Patch, Post, Query } from '@nestjs/common';
 import {
   ApiAcceptedResponse,
   ApiCreatedResponse,
@@ -19,8 +19,10 @@ import {
   newWebhookSchema,
   toDeliveryDto,
   toWebhookDto,
+  type WebhookChangeDto,
   type WebhookDto,
   type WebhookWithSecretDto,
+  webhookChangeSchema,
   webhookListSchema,
   webhookSchema,
   webhookWithSecretSchema,
@@ -72,6 +74,23 @@ export class WebhooksController {
     @Param('id', { schema: idSchema }) id: string,
   ): Promise<WebhookDto> {
     return toWebhookDto(await this.webhooks.find({ workspaceId, id }));
+  }
+
+  @Patch(':id')
+  @ApiOperation({ summary: 'Switch a webhook off, or on again: what happens in between it is never told' })
+  @ApiOkResponse({ description: 'The webhook', standardSchema: webhookSchema })
+  @ApiProblems({
+    400: 'INVALID_REQUEST, MALFORMED_REQUEST',
+    404: 'WEBHOOK_NOT_FOUND',
+    413: 'BODY_TOO_LARGE',
+    415: 'UNSUPPORTED_MEDIA_TYPE',
+  })
+  async change(
+    @Param('workspaceId', { schema: idSchema }) workspaceId: string,
+    @Param('id', { schema: idSchema }) id: string,
+    @Body({ schema: webhookChangeSchema }) { isActive }: WebhookChangeDto,
+  ): Promise<WebhookDto> {
+    return toWebhookDto(await this.webhooks.setActive({ workspaceId, id }, isActive));
   }
 
   @Delete(':id')

@@ -3,10 +3,16 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AbortMultipartUploadCommand, DeleteObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
-import type { PacedFile, ProductProcess, RowLock } from '@s3-transfer/crash-stage';
+import {
+  PART_SIZE_BYTES,
+  type PacedFile,
+  type ProductProcess,
+  QUEUE_SIZE,
+  type RowLock,
+} from '@s3-transfer/crash-stage';
 import type { S3Call, S3Operation } from '@s3-transfer/s3-faults';
 import type { StorageFile } from '../../src/storage/storage-file.repository.js';
-import { type CrashProduct, PART_SIZE_BYTES, POISON_FILE, QUEUE_SIZE } from './crash-product.js';
+import { type CrashProduct, POISON_FILE } from './crash-product.js';
 import { readObject, type StoredObject } from './stored-object.js';
 
 /** After the end of a lease, within which the next owner is there. */

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import type { CrashStage, ProductProcess } from '@s3-transfer/crash-stage';
+import { type CrashStage, PRODUCT_VARIABLES, type ProductProcess } from '@s3-transfer/crash-stage';
 import { openTestDatabase } from '../support/test-database.js';
 import { startTestStorage, type TestStorage } from '../support/test-storage.js';
 import { TEST_ENCRYPTION_KEY, TEST_JWT_SECRET } from '../support/test-token.js';
@@ -26,33 +26,17 @@ subscribe('http.client.request.start', ({ request }) => {
   if (isDeadly(request.path)) process.kill(process.pid, 'SIGKILL');
 });`;
 
-export const PART_SIZE_BYTES = 5 * 1024 ** 2;
-export const QUEUE_SIZE = 2;
-export const LEASE_MS = 3_000;
 /** How long a blocked event loop stays so. */
 export const BLOCK_MS = 5_000;
 export const MAX_CRASHES = 3;
 const WORKERS = 2;
 
 const VARIABLES = {
+  ...PRODUCT_VARIABLES,
   LOG_LEVEL: 'debug',
   AUTH_JWT_SECRET: TEST_JWT_SECRET,
   DATA_ENCRYPTION_KEY: TEST_ENCRYPTION_KEY,
-  API_PORT: '0',
-  NO_COLOR: '1',
-  S3_STORE: 'local-s3',
-  S3_PART_SIZE_BYTES: String(PART_SIZE_BYTES),
-  S3_QUEUE_SIZE: String(QUEUE_SIZE),
-  S3_RETRY_DELAY_MS: '50',
-  SOURCE_RETRY_DELAY_MS: '50',
-  // One, so that what is read is what the parts hold.
-  SOURCE_MAX_CONNECTIONS: '1',
-  TRANSFER_LEASE_SECONDS: String(LEASE_MS / 1_000),
-  TRANSFER_POLL_MS: '200',
-  TRANSFER_RECOVERY_SECONDS: '1',
-  TRANSFER_RETRY_DELAY_SECONDS: '1',
   TRANSFER_MAX_CRASHES: String(MAX_CRASHES),
-  PURGE_INTERVAL_SECONDS: '1',
 };
 
 /** The product on a stage: two workers, an API where a test asks for it, and the calls of a feature in this process. */

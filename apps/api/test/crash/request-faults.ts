@@ -1,8 +1,8 @@
 import { expect } from '@jest/globals';
+import { PART_SIZE_BYTES } from '@s3-transfer/crash-stage';
 import { mintToken } from '../support/test-token.js';
 import type { CrashFault } from './crash-fault.js';
 import type { CrashPlay } from './crash-play.js';
-import { PART_SIZE_BYTES } from './crash-product.js';
 
 const API_KILLED = 'the API is killed';
 const BETWEEN_PARTS = 2.4 * PART_SIZE_BYTES;

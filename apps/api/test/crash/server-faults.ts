@@ -1,8 +1,7 @@
-import type { RowLock } from '@s3-transfer/crash-stage';
+import { LEASE_MS, PART_SIZE_BYTES, type RowLock } from '@s3-transfer/crash-stage';
 import type { S3Operation } from '@s3-transfer/s3-faults';
 import type { CrashFault } from './crash-fault.js';
 import type { CrashPlay } from './crash-play.js';
-import { LEASE_MS, PART_SIZE_BYTES } from './crash-product.js';
 
 const STORE_KILLED = 'the store is killed, and started again';
 const DATABASE_KILLED = 'PostgreSQL is killed, and started again';

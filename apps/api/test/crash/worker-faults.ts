@@ -1,6 +1,7 @@
+import { PART_SIZE_BYTES } from '@s3-transfer/crash-stage';
 import type { CrashFault } from './crash-fault.js';
 import { type CrashPlay, IN_FLIGHT_BYTES } from './crash-play.js';
-import { MAX_CRASHES, PART_SIZE_BYTES } from './crash-product.js';
+import { MAX_CRASHES } from './crash-product.js';
 
 const KILLED = 'the worker is killed';
 /** Fits into one PUT. */

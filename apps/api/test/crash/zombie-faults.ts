@@ -1,8 +1,7 @@
 import { expect } from '@jest/globals';
-import type { ProductProcess } from '@s3-transfer/crash-stage';
+import { LEASE_MS, PART_SIZE_BYTES, type ProductProcess } from '@s3-transfer/crash-stage';
 import type { CrashFault } from './crash-fault.js';
 import type { CrashPlay } from './crash-play.js';
-import { LEASE_MS, PART_SIZE_BYTES } from './crash-product.js';
 import { SMALL_BYTES } from './worker-faults.js';
 
 const STOPPED = 'the worker sleeps past its lease (SIGSTOP) and wakes up';

@@ -1,18 +1,10 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
-import {
-  AbortMultipartUploadCommand,
-  DeleteObjectCommand,
-  ListMultipartUploadsCommand,
-  ListObjectsV2Command,
-  PutObjectCommand,
-  type S3Client,
-} from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { PgBoss } from 'pg-boss';
-import { openStoreWay, type StoreWay } from '../../../test/support/store-way.js';
-import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
-import { startTestStore } from '../../../test/support/test-store.js';
+import { JudgedStorage } from '../../../test/support/judged-storage.js';
+import type { StoreWay } from '../../../test/support/store-way.js';
+import type { TestStorage } from '../../../test/support/test-storage.js';
 import { verifyInvariants } from '../../../test/support/verify-invariants.js';
 import type { StorageFile } from '../storage-file.repository.js';
 import { type AuditOptions, InvariantAudit } from './invariants.js';
@@ -21,49 +13,29 @@ import { PurgeWorker } from './purge-worker.js';
 /** More than a part: stored in parts. */
 const LARGE = randomBytes(5 * 1024 * 1024 + 1);
 
+let judged: JudgedStorage;
 let storage: TestStorage;
-let s3: S3Client;
 let way: StoreWay;
 let workspaceId: string;
 
 beforeAll(async () => {
-  const store = await startTestStore();
-  way = await openStoreWay(() => store.variables.S3_ENDPOINT);
-  storage = await startTestStorage({ S3_ENDPOINT: way.endpoint }, undefined, store);
-  s3 = store.createClient();
+  judged = await JudgedStorage.start();
+  ({ storage, way } = judged);
 });
 
-afterAll(async () => {
-  s3.destroy();
-  await storage.stop();
-  way.close();
-});
+afterAll(() => judged.stop());
 
 beforeEach(async () => {
-  workspaceId = await storage.database.createWorkspace();
+  workspaceId = await judged.begin();
 });
 
 /** Every test begins with nothing. */
-afterEach(async () => {
-  way.reset();
-  await storage.database.query('TRUNCATE core_workspace CASCADE');
-  await storage.database.query('TRUNCATE core_storage_purge, core_outbox_event');
-  const Bucket = storage.bucket;
-  for (const { Key } of (await s3.send(new ListObjectsV2Command({ Bucket }))).Contents ?? []) {
-    await s3.send(new DeleteObjectCommand({ Bucket, Key }));
-  }
-  for (const { Key, UploadId } of (await s3.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads ?? []) {
-    await s3.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }));
-  }
-});
+afterEach(() => judged.empty());
 
-const query = (sql: string, parameters: unknown[] = []) => storage.database.query<{ id: string }>(sql, parameters);
-const newPath = () => `recordings/${workspaceId}/${randomUUID()}.mp4`;
-
-async function storeFile(bytes: Buffer = Buffer.from('hello')): Promise<StorageFile> {
-  const body = Readable.from([bytes]);
-  return await storage.transfers.createFromStream({ body, workspaceId, path: newPath(), type: 'avatar' });
-}
+const query: JudgedStorage['query'] = (...statement) => judged.query(...statement);
+const newPath = () => judged.newPath();
+const putObject: JudgedStorage['putObject'] = (...object) => judged.putObject(...object);
+const storeFile = (bytes?: Buffer) => judged.storeFile(bytes === undefined ? {} : { bytes });
 
 async function failFile(): Promise<StorageFile> {
   const path = newPath();
@@ -75,11 +47,6 @@ async function failFile(): Promise<StorageFile> {
   const row = await storage.files.findByPath({ workspaceId, bucket: storage.bucket, path });
   if (row === null) throw new Error('no row was made');
   return row;
-}
-
-async function putObject(path: string, token?: string, Body: Buffer | string = 'hello') {
-  const Metadata: Record<string, string> = token === undefined ? {} : { 'transfer-token': token };
-  await s3.send(new PutObjectCommand({ Bucket: storage.bucket, Key: path, Body, Metadata }));
 }
 
 async function insertEntry(fileId: string, path: string, uploadId: string | null = null) {
@@ -134,11 +101,7 @@ describe('a database and a bucket in which all is well', () => {
 
 describe('a DONE row', () => {
   it.each([
-    [
-      'without its object',
-      ({ path }) => s3.send(new DeleteObjectCommand({ Bucket: storage.bucket, Key: path })),
-      /no object/,
-    ],
+    ['without its object', ({ path }) => judged.removeObject(path), /no object/],
     [
       'with an object of another size',
       ({ path, id }) => putObject(path, `${id}.1`, 'hell'),

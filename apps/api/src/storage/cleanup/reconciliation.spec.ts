@@ -1,72 +1,41 @@
 import { randomUUID } from 'node:crypto';
-import { Readable } from 'node:stream';
-import {
-  AbortMultipartUploadCommand,
-  DeleteObjectCommand,
-  ListMultipartUploadsCommand,
-  ListObjectsV2Command,
-  PutObjectCommand,
-  type S3Client,
-} from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { openStoreWay, type StoreWay } from '../../../test/support/store-way.js';
-import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
-import { startTestStore } from '../../../test/support/test-store.js';
+import { JudgedStorage } from '../../../test/support/judged-storage.js';
+import type { StoreWay } from '../../../test/support/store-way.js';
+import type { TestStorage } from '../../../test/support/test-storage.js';
 import type { StorageFile } from '../storage-file.repository.js';
 import { TransferStateRepository } from '../transfer/transfer-state.repository.js';
 import { FindingRepair } from './finding-repair.js';
 import { PurgeRepository } from './purge.repository.js';
 import { type Finding, type ReconcileOptions, Reconciliation } from './reconciliation.js';
 
+/** Of hundreds of objects, on a machine that has much else to do. */
+const LONG_RUN_LIMIT_MS = 180_000;
+
+let judged: JudgedStorage;
 let storage: TestStorage;
-let s3: S3Client;
 let way: StoreWay;
 let workspaceId: string;
 
 beforeAll(async () => {
-  const store = await startTestStore();
-  way = await openStoreWay(() => store.variables.S3_ENDPOINT);
-  storage = await startTestStorage({ S3_ENDPOINT: way.endpoint }, undefined, store);
-  s3 = store.createClient();
+  judged = await JudgedStorage.start();
+  ({ storage, way } = judged);
 });
 
-afterAll(async () => {
-  s3.destroy();
-  await storage.stop();
-  way.close();
-});
+afterAll(() => judged.stop());
 
 beforeEach(async () => {
-  workspaceId = await storage.database.createWorkspace();
+  workspaceId = await judged.begin();
 });
 
-afterEach(async () => {
-  way.reset();
-  await query('TRUNCATE core_workspace CASCADE');
-  await query('TRUNCATE core_storage_purge, core_outbox_event');
-  const { objects, uploads } = await listBucket();
-  const Bucket = storage.bucket;
-  for (const Key of objects) await s3.send(new DeleteObjectCommand({ Bucket, Key }));
-  for (const [Key, UploadId] of uploads) await s3.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }));
-});
+afterEach(() => judged.empty());
 
-const query = (sql: string, parameters: unknown[] = []) => storage.database.query<{ id: string }>(sql, parameters);
-const newPath = () => `recordings/${workspaceId}/${randomUUID()}.mp4`;
-
-async function listBucket(): Promise<{ objects: string[]; uploads: [string, string][] }> {
-  const place = { Bucket: storage.bucket };
-  const { Contents = [] } = await s3.send(new ListObjectsV2Command(place));
-  const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand(place));
-  return {
-    objects: Contents.map(({ Key = '' }) => Key),
-    uploads: Uploads.map(({ Key = '', UploadId = '' }) => [Key, UploadId]),
-  };
-}
-
-async function storeFile(path = newPath()): Promise<StorageFile> {
-  const body = Readable.from([Buffer.from('hello')]);
-  return await storage.transfers.createFromStream({ body, workspaceId, path, type: 'avatar' });
-}
+const query: JudgedStorage['query'] = (...statement) => judged.query(...statement);
+const newPath = () => judged.newPath();
+const putObject: JudgedStorage['putObject'] = (...object) => judged.putObject(...object);
+const removeObject = (path: string) => judged.removeObject(path);
+const listBucket = () => judged.listBucket();
+const storeFile = (path = newPath()) => judged.storeFile({ path });
 
 async function insertFailed(path: string, uploadId: string | null = null): Promise<string> {
   const id = randomUUID();
@@ -78,13 +47,6 @@ async function insertFailed(path: string, uploadId: string | null = null): Promi
   );
   return id;
 }
-
-async function putObject(path: string, token?: string, Body = 'hello') {
-  const Metadata: Record<string, string> = token === undefined ? {} : { 'transfer-token': token };
-  await s3.send(new PutObjectCommand({ Bucket: storage.bucket, Key: path, Body, Metadata }));
-}
-
-const removeObject = (path: string) => s3.send(new DeleteObjectCommand({ Bucket: storage.bucket, Key: path }));
 
 async function run(options: Partial<ReconcileOptions> = {}) {
   const findings: Finding[] = [];
@@ -251,30 +213,34 @@ describe('a stuck row', () => {
 });
 
 describe('a long run', () => {
-  it('goes on from any key, over pages of rows and of the store', async () => {
-    const names = Array.from(
-      { length: 1_203 },
-      (_, number) => `long/${workspaceId}/${String(number).padStart(5, '0')}`,
-    );
-    await query(
-      `INSERT INTO core_storage_file (id, workspace_id, type, path, bucket, size, transfer_status)
+  it(
+    'goes on from any key, over pages of rows and of the store',
+    async () => {
+      const names = Array.from(
+        { length: 1_203 },
+        (_, number) => `long/${workspaceId}/${String(number).padStart(5, '0')}`,
+      );
+      await query(
+        `INSERT INTO core_storage_file (id, workspace_id, type, path, bucket, size, transfer_status)
        SELECT gen_random_uuid(), $1, 'avatar', name, $2, 5, 'DONE' FROM unnest($3::text[]) AS name`,
-      [workspaceId, storage.bucket, names],
-    );
-    // Every third is there, so that the list of the store has its gaps elsewhere than that of the rows.
-    const there = names.filter((_, number) => number % 3 === 0);
-    for (let from = 0; from < there.length; from += 50) {
-      await Promise.all(there.slice(from, from + 50).map((name) => putObject(name)));
-    }
-    const whole = await run();
-    expect(whole.findings.map(({ kind, key }) => [kind, key])).toEqual(
-      names.filter((name) => !there.includes(name)).map((name) => ['row-without-object', name]),
-    );
-    const middle = whole.positions[30] ?? '';
-    const rest = await run({ after: middle });
-    expect(rest.findings).toEqual(whole.findings.filter(({ key }) => key > middle));
-    expect(rest.positions).toEqual(whole.positions.slice(31));
-  });
+        [workspaceId, storage.bucket, names],
+      );
+      // Every third is there, so that the list of the store has its gaps elsewhere than that of the rows.
+      const there = names.filter((_, number) => number % 3 === 0);
+      for (let from = 0; from < there.length; from += 50) {
+        await Promise.all(there.slice(from, from + 50).map((name) => putObject(name)));
+      }
+      const whole = await run();
+      expect(whole.findings.map(({ kind, key }) => [kind, key])).toEqual(
+        names.filter((name) => !there.includes(name)).map((name) => ['row-without-object', name]),
+      );
+      const middle = whole.positions[30] ?? '';
+      const rest = await run({ after: middle });
+      expect(rest.findings).toEqual(whole.findings.filter(({ key }) => key > middle));
+      expect(rest.positions).toEqual(whole.positions.slice(31));
+    },
+    LONG_RUN_LIMIT_MS,
+  );
 
   it('ends at once when it is interrupted', async () => {
     await storeFile();

@@ -55,6 +55,23 @@ export class WebhookSubscriptionRepository {
     return await this.prisma.client.webhookSubscription.findFirst({ where: { workspaceId, id } });
   }
 
+  /**
+   * The hours in which it was off are none in which its receiver failed. False: there is no such subscription.
+   */
+  async setActive({ workspaceId, id }: WebhookKey, isActive: boolean): Promise<boolean> {
+    const [outcome] = await this.prisma.client.$queryRaw<{ count: number }[]>`
+      WITH changed AS (
+        UPDATE core_webhook_subscription SET is_active = ${isActive}, updated_at = now()
+        WHERE workspace_id = ${workspaceId}::uuid AND id = ${id}::uuid
+        RETURNING id
+      ), forgiven AS (
+        UPDATE core_webhook_delivery AS delivery SET failing_since = NULL
+        FROM changed WHERE ${isActive} AND delivery.subscription_id = changed.id AND delivery.status = 'PENDING'
+      )
+      SELECT count(*)::int AS count FROM changed`;
+    return outcome?.count === 1;
+  }
+
   /** With its deliveries. False: there was none. */
   async delete({ workspaceId, id }: WebhookKey): Promise<boolean> {
     const { count } = await this.prisma.client.webhookSubscription.deleteMany({ where: { workspaceId, id } });

@@ -73,6 +73,17 @@ export class WebhookSubscriptions {
     return webhook;
   }
 
+  /**
+   * One that is switched off is told of nothing that happens meanwhile, also not later; deliveries that were written
+   * down before wait until it is switched on.
+   *
+   * @throws StorageError WEBHOOK_NOT_FOUND
+   */
+  async setActive(key: WebhookKey, isActive: boolean): Promise<WebhookSubscription> {
+    if (!(await this.subscriptions.setActive(key, isActive))) throw webhookNotFound(key);
+    return await this.find(key);
+  }
+
   /** @throws StorageError WEBHOOK_NOT_FOUND */
   async delete(key: WebhookKey): Promise<void> {
     if (!(await this.subscriptions.delete(key))) throw webhookNotFound(key);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { takeAnything } from '../../../test/support/take-anything.js';
 import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
 import { PrismaService } from '../../prisma/prisma.service.js';
@@ -59,6 +59,23 @@ describe('TransferQueue', () => {
     expect(await takeAll()).toEqual([]);
     await queue.sendAgain(prisma.client, { fileId, workspaceId, host: null });
     expect(await takeAll()).toEqual([fileId]);
+  });
+
+  it.each([
+    ['behind', -3_600_000],
+    ['ahead', 3_600_000],
+  ])('goes by the clock of the database where that of the process is an hour %s', async (_what, skewMs) => {
+    const now = Date.now;
+    const clock = jest.spyOn(Date, 'now').mockImplementation(() => now() + skewMs);
+    const workspaceId = randomUUID();
+    const dueNow = await send({ workspaceId });
+    const moved = await send({ workspaceId, delayMs: 60_000 });
+    const dueLater = await send({ workspaceId, delayMs: 60_000 });
+    await queue.sendAgain(prisma.client, { fileId: moved, workspaceId, host: null });
+    const taken = await takeAll().finally(() => clock.mockRestore());
+    expect(taken.toSorted()).toEqual([dueNow, moved].toSorted());
+    await queue.sendAgain(prisma.client, { fileId: dueLater, workspaceId, host: null });
+    expect(await takeAll()).toEqual([dueLater]);
   });
 
   it('holds one workspace to its number, and lets others by', async () => {

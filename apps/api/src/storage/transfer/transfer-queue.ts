@@ -184,7 +184,8 @@ function optionsOf(transaction: QueueTransaction, { fileId, workspaceId, delayMs
     db: fromPrisma(transaction),
     singletonKey: fileId,
     group: { id: workspaceId },
-    startAfter: new Date(Date.now() + delayMs),
+    // In seconds, which are counted by the database's clock: that of this process may be wrong.
+    startAfter: Math.ceil(delayMs) / 1_000,
   };
 }
 
