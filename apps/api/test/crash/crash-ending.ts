@@ -82,7 +82,7 @@ async function expectHidden(play: CrashPlay): Promise<void> {
 }
 
 async function expectNoObject(play: CrashPlay): Promise<void> {
-  await play.eventually(async () => (await play.object()) === undefined, 'an object is left');
+  await play.eventually(async () => !(await play.hasObject()), 'an object is left');
 }
 
 async function expectNoParts(play: CrashPlay): Promise<void> {

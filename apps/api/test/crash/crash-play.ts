@@ -4,7 +4,7 @@ import { AbortMultipartUploadCommand, DeleteObjectCommand, ListMultipartUploadsC
 import type { PacedFile, ProductProcess, RowLock } from '@s3-transfer/crash-stage';
 import type { S3Call, S3Operation } from '@s3-transfer/s3-faults';
 import { type CrashProduct, PART_SIZE_BYTES, QUEUE_SIZE } from './crash-product.js';
-import { readObject, type StoredObject } from './stored-object.js';
+import { hasObject, readObject, type StoredObject } from './stored-object.js';
 
 /** After the end of a lease, within which the next owner is there. */
 export const RECOVERY_MS = 15_000;
@@ -114,6 +114,24 @@ export class CrashPlay {
     );
   }
 
+  /** When the call is on its way to the store, which may be done with it already. */
+  async reaches(operation: S3Operation, partNumber?: number): Promise<void> {
+    await this.stage.proxy.waitForCall(
+      (call) =>
+        this.isOwn(call, operation) && call.isForwarded && (partNumber === undefined || call.partNumber === partNumber),
+    );
+  }
+
+  /** Every part is stored, and so long ago Complete was passed on to the store: who works on it. */
+  async beginUpToComplete(agoMs: number): Promise<ProductProcess> {
+    await this.beginUpTo(this.file.sizeBytes - 1);
+    const owner = await this.owner();
+    this.file.release();
+    await this.reaches('CompleteMultipartUpload');
+    await this.pass(agoMs);
+    return owner;
+  }
+
   /** Holds the row, so that a statement that changes it stands still; foreign keys to it do not. */
   async lockRow(): Promise<RowLock> {
     return await this.stage.lock('SELECT FROM core_storage_file WHERE id = $1 FOR NO KEY UPDATE', [this.id]);
@@ -130,7 +148,8 @@ export class CrashPlay {
 
   /** The object is made and proven, and the statement that says DONE stands still before it changes the row. */
   async standStillBeforeDone(): Promise<RowLock> {
-    await this.slowAnswer('HeadObject');
+    // Not HEAD: where Complete overwrites without a word, one goes out before it as well.
+    await this.slowAnswer('GetObject');
     const lock = await this.lockRow();
     await lock.blocks(DONE);
     return lock;
@@ -214,7 +233,17 @@ export class CrashPlay {
     const { files, transfers } = this.product.client;
     const file = await files.findById({ id: this.id, workspaceId: this.workspaceId });
     if (file === null) throw new Error('the row is gone');
-    await transfers.deleteFile(file, isHard);
+    // An owner that takes long to let go, as beside much else, is answered with this: its advice is to delete again.
+    const isBusy = (error: { code?: unknown }) => error.code === 'FILE_BUSY';
+    const remove = () => transfers.deleteFile(file, isHard);
+    await remove().catch((error) => (isBusy(error) ? remove() : Promise.reject(error)));
+  }
+
+  async cancel(): Promise<void> {
+    const { files, transfers } = this.product.client;
+    const file = await files.findById({ id: this.id, workspaceId: this.workspaceId });
+    if (file === null) throw new Error('the row is gone');
+    await transfers.cancelTransfer(file);
   }
 
   /** When a try has failed, and another is to follow. */
@@ -248,6 +277,10 @@ export class CrashPlay {
   /** Undefined where there is none. */
   async object(): Promise<StoredObject | undefined> {
     return await readObject(this.stage, this.path);
+  }
+
+  async hasObject(): Promise<boolean> {
+    return await hasObject(this.stage, this.path);
   }
 
   async row(): Promise<TransferRow | undefined> {
