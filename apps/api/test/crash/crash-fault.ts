@@ -28,6 +28,8 @@ export interface CrashFault {
   readonly stores?: readonly PlayedStoreName[];
   /** The server is killed, and with it the calls of every other transfer there. */
   readonly isStoreKilled?: boolean;
+  /** A store that dies between the object and the end of its upload shows both from then on, as Ceph does. */
+  readonly mayShowUpload?: boolean;
   /** Default: 3. */
   readonly leaseSeconds?: number;
   /** Default: four parts and a half. */

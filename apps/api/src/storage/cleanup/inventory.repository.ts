@@ -90,8 +90,9 @@ export class InventoryRepository {
     const { bucket, key, uploadId } = upload;
     const [owner] = await this.prisma.client.$queryRaw<{ id: string }[]>`
       SELECT id FROM core_storage_file AS file
-      WHERE bucket = ${bucket} AND path = ${key} AND (upload_id = ${uploadId} OR EXISTS (
-        SELECT FROM core_storage_part AS part WHERE part.file_id = file.id AND part.upload_id = ${uploadId}))`;
+      WHERE bucket = ${bucket} AND path = ${key} AND (upload_id = ${uploadId} OR (
+        SELECT true FROM core_storage_part AS part
+        WHERE part.file_id = file.id AND part.upload_id = ${uploadId} LIMIT 1))`;
     return owner?.id ?? null;
   }
 
@@ -119,8 +120,9 @@ export class InventoryRepository {
         file.transfer_status IN ('PENDING', 'TRANSFERRING') AND file.deleted_at IS NULL AND ${IS_UNLEASED}
           AND greatest(file.updated_at, file.lease_until AT TIME ZONE 'UTC', file.next_attempt_at AT TIME ZONE 'UTC')
             < ${NOW} - ${graceMs} * interval '1 millisecond' AS "isIdle",
-        EXISTS (SELECT FROM core_storage_purge AS purge
-          WHERE purge.bucket = file.bucket AND purge.path = file.path AND purge.file_id = file.id) AS "isNoted"
+        -- Not EXISTS, for which PostgreSQL may read all entries once.
+        (SELECT true FROM core_storage_purge AS purge
+          WHERE purge.bucket = file.bucket AND purge.path = file.path AND purge.file_id = file.id LIMIT 1) IS TRUE AS "isNoted"
       FROM core_storage_file AS file
       WHERE ${where}
       ORDER BY file.path, file.id LIMIT ${ROWS_PER_PAGE}`;

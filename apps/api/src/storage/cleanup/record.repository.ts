@@ -12,13 +12,50 @@ export interface FaultyRecord {
 
 interface TextColumn {
   table: string;
-  id: string;
   column: string;
   pattern: string;
 }
 
+/** What was looked at, and what of it is wrong: the first RECORDS_GIVEN. */
+interface Looked {
+  checked: number;
+  faulty: FaultyRecord[];
+}
+
+/** What is asked of each `record` of a table. */
+interface Look {
+  /** How many things were looked at. */
+  checked: Prisma.Sql;
+  /** Columns at fault: an array, or null. */
+  faults: Prisma.Sql;
+  /** Whose id is told; that of the record when absent. */
+  named?: Prisma.Sql;
+}
+
+/** The key of a page's last record. */
+type PageEnd = (string | number)[];
+
+interface RecordPage {
+  rows: number;
+  checked: number;
+  last: PageEnd | null;
+  faulty: { id: string; columns: string[] }[];
+}
+
+interface KeyColumn {
+  name: string;
+  type: string;
+}
+
 /** Records of one look that are given back. */
 const RECORDS_GIVEN = 1_000;
+/** Records of one statement: however large a table is, each takes the same time. */
+const PAGE_RECORDS = 1_000;
+const KEY: readonly [KeyColumn] = [{ name: 'id', type: 'uuid' }];
+const ATTEMPT_KEY: readonly [KeyColumn, KeyColumn] = [
+  { name: 'file_id', type: 'uuid' },
+  { name: 'number', type: 'int' },
+];
 
 /** Cut out of texts by http/redact-secrets.ts. */
 const REDACTED = '(?!\\[redacted\\])';
@@ -35,13 +72,13 @@ const SECRET_PATTERN = [
 const QUERY_OR_USERINFO = '[?#]|://[^/]*@';
 
 const COLUMNS: readonly TextColumn[] = [
-  { table: 'core_storage_file', id: 'id', column: 'source_url', pattern: QUERY_OR_USERINFO },
-  { table: 'core_storage_file', id: 'id', column: 'transfer_error', pattern: SECRET_PATTERN },
-  { table: 'core_storage_file', id: 'id', column: 'request', pattern: SECRET_PATTERN },
-  { table: 'core_storage_attempt', id: 'file_id', column: 'error', pattern: SECRET_PATTERN },
-  { table: 'core_storage_purge', id: 'id', column: 'last_error', pattern: SECRET_PATTERN },
-  { table: 'core_outbox_event', id: 'id', column: 'payload', pattern: SECRET_PATTERN },
-  { table: 'core_outbox_event', id: 'id', column: 'last_error', pattern: SECRET_PATTERN },
+  { table: 'core_storage_file', column: 'source_url', pattern: QUERY_OR_USERINFO },
+  { table: 'core_storage_file', column: 'transfer_error', pattern: SECRET_PATTERN },
+  { table: 'core_storage_file', column: 'request', pattern: SECRET_PATTERN },
+  { table: 'core_storage_attempt', column: 'error', pattern: SECRET_PATTERN },
+  { table: 'core_storage_purge', column: 'last_error', pattern: SECRET_PATTERN },
+  { table: 'core_outbox_event', column: 'payload', pattern: SECRET_PATTERN },
+  { table: 'core_outbox_event', column: 'last_error', pattern: SECRET_PATTERN },
 ];
 
 /** Looks at records for themselves, without the bucket. Changes nothing. */
@@ -64,38 +101,46 @@ export class RecordRepository {
   }
 
   /** Rows that users can read, with texts that hold secrets: `keys` are those of this process. */
-  async findSecrets(keys: readonly string[]): Promise<{ checked: number; faulty: FaultyRecord[] }> {
-    const faulty: FaultyRecord[] = [];
-    let checked = 0;
-    for (const { table, id, column, pattern } of [...COLUMNS, ...(await this.findTextsOfWebhooks())]) {
-      const [from, name, text] = [table, id, column].map((word) => Prisma.raw(`"${word}"`));
-      const [total] = await this.prisma.client.$queryRaw<{ count: number }[]>`
-        SELECT count(${text})::float8 AS count FROM ${from}`;
-      const found = await this.prisma.client.$queryRaw<{ id: string }[]>`
-        SELECT ${name}::text AS id FROM ${from}
-        WHERE ${text}::text ~* ${pattern}
-          OR EXISTS (SELECT FROM unnest(${[...keys]}::text[]) AS key WHERE position(key IN ${text}::text) > 0)
-        LIMIT ${RECORDS_GIVEN}`;
-      checked += total?.count ?? 0;
-      faulty.push(...found.map((record) => ({ id: record.id, table, column })));
+  async findSecrets(keys: readonly string[]): Promise<Looked> {
+    const tables = Map.groupBy([...COLUMNS, ...(await this.findTextsOfWebhooks())], ({ table }) => table);
+    const looked: Looked[] = [];
+    for (const [table, columns] of tables) {
+      const texts = columns.map(({ column, pattern }) => ({
+        column,
+        pattern,
+        text: Prisma.raw(`record."${column}"::text`),
+      }));
+      const faults = texts.map(({ column, pattern, text }) => {
+        const tests = [
+          Prisma.sql`${text} ~* ${pattern}`,
+          ...keys.map((key) => Prisma.sql`position(${key} IN ${text}) > 0`),
+        ];
+        return Prisma.sql`CASE WHEN ${Prisma.join(tests, ' OR ')} THEN ${column}::text END`;
+      });
+      looked.push(
+        await this.walk(table, {
+          checked: Prisma.sql`num_nonnulls(${Prisma.join(texts.map(({ text }) => text))})`,
+          faults: Prisma.sql`array_remove(ARRAY[${Prisma.join(faults)}], NULL)`,
+        }),
+      );
     }
-    return { checked, faulty };
+    return together(looked);
   }
 
   /** Recordings and events that name a file of another workspace. */
-  async findStrangers(): Promise<{ checked: number; faulty: FaultyRecord[] }> {
-    const [total] = await this.prisma.client.$queryRaw<{ count: number }[]>`
-      SELECT ((SELECT count(video_file_id) FROM core_recording) + (SELECT count(*) FROM core_outbox_event))::float8 AS count`;
-    const faulty = await this.prisma.client.$queryRaw<FaultyRecord[]>`
-      SELECT recording.id, 'core_recording' AS "table", 'video_file_id' AS "column" FROM core_recording AS recording
-      JOIN core_storage_file AS file ON file.id = recording.video_file_id
-      WHERE file.workspace_id <> recording.workspace_id
-      UNION ALL
-      SELECT event.id, 'core_outbox_event', 'workspace_id' FROM core_outbox_event AS event
-      JOIN core_storage_file AS file ON file.id = event.subject_id
-      WHERE file.workspace_id <> event.workspace_id
-      LIMIT ${RECORDS_GIVEN}`;
-    return { checked: total?.count ?? 0, faulty };
+  async findStrangers(): Promise<Looked> {
+    const test = (file: string, column: string) => Prisma.sql`
+      CASE WHEN (SELECT workspace_id FROM core_storage_file WHERE id = ${Prisma.raw(file)}) <> record.workspace_id
+        THEN ARRAY[${column}::text] END`;
+    const recordings = await this.walk('core_recording', {
+      checked: Prisma.sql`num_nonnulls(record.video_file_id)`,
+      faults: test('record.video_file_id', 'video_file_id'),
+    });
+    const events = await this.walk('core_outbox_event', {
+      checked: Prisma.sql`1`,
+      faults: test('record.subject_id', 'workspace_id'),
+    });
+    return together([recordings, events]);
   }
 
   /** Files with more than one try that is not over. */
@@ -127,15 +172,15 @@ export class RecordRepository {
   }
 
   /** Rows that are there although an event says that they were deleted for good. */
-  async findRisen(): Promise<{ checked: number; faulty: FaultyRecord[] }> {
-    const [total] = await this.prisma.client.$queryRaw<{ count: number }[]>`
-      SELECT count(*)::float8 AS count FROM core_outbox_event
-      WHERE type = 'storage.file.deleted' AND payload ->> 'hard' = 'true'`;
-    const faulty = await this.prisma.client.$queryRaw<FaultyRecord[]>`
-      SELECT file.id, 'core_storage_file' AS "table" FROM core_outbox_event AS event
-      JOIN core_storage_file AS file ON file.id = event.subject_id
-      WHERE event.type = 'storage.file.deleted' AND event.payload ->> 'hard' = 'true' LIMIT ${RECORDS_GIVEN}`;
-    return { checked: total?.count ?? 0, faulty };
+  async findRisen(): Promise<Looked> {
+    const isHard = Prisma.sql`record.type = 'storage.file.deleted' AND record.payload ->> 'hard' = 'true'`;
+    const { checked, faulty } = await this.walk('core_outbox_event', {
+      checked: Prisma.sql`CASE WHEN ${isHard} THEN 1 ELSE 0 END`,
+      named: Prisma.sql`record.subject_id`,
+      faults: Prisma.sql`
+        CASE WHEN ${isHard} AND (SELECT true FROM core_storage_file WHERE id = record.subject_id) THEN ARRAY['id'] END`,
+    });
+    return { checked, faulty: faulty.map(({ id }) => ({ id, table: 'core_storage_file' })) };
   }
 
   /** Deleted files whose time was up `lateMs` ago; none when `retentionDays` is 0. */
@@ -148,12 +193,46 @@ export class RecordRepository {
   }
 
   /** Purge entries that have been due for longer than `lateMs`: no worker runs, or it does not keep up. */
-  async findOverdueEntries(lateMs: number): Promise<{ checked: number; faulty: FaultyRecord[] }> {
-    const checked = await this.prisma.client.storagePurge.count();
-    const faulty = await this.prisma.client.$queryRaw<FaultyRecord[]>`
-      SELECT id, 'core_storage_purge' AS "table" FROM core_storage_purge
-      WHERE next_attempt_at < now() - ${lateMs} * interval '1 millisecond' LIMIT ${RECORDS_GIVEN}`;
-    return { checked, faulty };
+  async findOverdueEntries(lateMs: number): Promise<Looked> {
+    const { checked, faulty } = await this.walk('core_storage_purge', {
+      checked: Prisma.sql`1`,
+      faults: Prisma.sql`
+        CASE WHEN record.next_attempt_at < now() - ${lateMs} * interval '1 millisecond' THEN ARRAY['next_attempt_at'] END`,
+    });
+    return { checked, faulty: faulty.map(({ id, table }) => ({ id, table })) };
+  }
+
+  /** Looks at every record of a table once, a page at a time, in the order of its key. */
+  private async walk(table: string, look: Look): Promise<Looked> {
+    const looked: Looked[] = [];
+    for (let last: PageEnd | null = null; ; ) {
+      const page: RecordPage = await this.readPage(table, look, last);
+      const faulty = page.faulty.flatMap(({ id, columns }) => columns.map((column) => ({ id, table, column })));
+      looked.push({ checked: page.checked, faulty });
+      if (looked.length > 1) looked.splice(0, 2, together(looked));
+      if (page.rows < PAGE_RECORDS) return together(looked);
+      last = page.last;
+    }
+  }
+
+  private async readPage(table: string, look: Look, last: PageEnd | null): Promise<RecordPage> {
+    const columns = table === 'core_storage_attempt' ? ATTEMPT_KEY : KEY;
+    const key = Prisma.join(columns.map(({ name }) => Prisma.raw(name)));
+    const after = last && columns.map(({ type }, index) => Prisma.sql`${last[index]}::${Prisma.raw(type)}`);
+    const isPast = after === null ? Prisma.empty : Prisma.sql`WHERE (${key}) > (${Prisma.join(after)})`;
+    const backwards = Prisma.join(columns.map(({ name }) => Prisma.raw(`${name} DESC`)));
+    const [page] = await this.prisma.client.$queryRaw<RecordPage[]>`
+      WITH page AS (
+        SELECT * FROM ${Prisma.raw(table)} ${isPast} ORDER BY ${key} LIMIT ${PAGE_RECORDS}
+      ), looked AS (
+        SELECT ${look.checked} AS checked, ${look.named ?? Prisma.raw(`record.${columns[0].name}`)} AS id, ${look.faults} AS faults
+        FROM page AS record
+      )
+      SELECT count(*)::int AS rows, coalesce(sum(checked), 0)::float8 AS checked,
+        (SELECT jsonb_build_array(${key}) FROM page ORDER BY ${backwards} LIMIT 1) AS last,
+        coalesce(jsonb_agg(jsonb_build_object('id', id, 'columns', faults)) FILTER (WHERE cardinality(faults) > 0), '[]') AS faulty
+      FROM looked`;
+    return page ?? { rows: 0, checked: 0, last: null, faulty: [] };
   }
 
   private async findTextsOfWebhooks(): Promise<TextColumn[]> {
@@ -163,6 +242,13 @@ export class RecordRepository {
         AND data_type IN ('text', 'character varying', 'jsonb')
         AND table_name IN (SELECT table_name FROM information_schema.columns WHERE column_name = 'id')
       ORDER BY 1, 2`;
-    return columns.map((column) => ({ ...column, id: 'id', pattern: SECRET_PATTERN }));
+    return columns.map((column) => ({ ...column, pattern: SECRET_PATTERN }));
   }
+}
+
+function together(looked: readonly Looked[]): Looked {
+  return {
+    checked: looked.reduce((sum, { checked }) => sum + checked, 0),
+    faulty: looked.flatMap(({ faulty }) => faulty).slice(0, RECORDS_GIVEN),
+  };
 }

@@ -44,9 +44,11 @@ export class EventOutboxRepository {
       ), delivery AS (
         INSERT INTO core_webhook_delivery (subscription_id, event_id, event_type, payload, occurred_at)
         SELECT subscription.id, taken.id, taken.type, taken.payload, taken.created_at
-        FROM taken JOIN core_webhook_subscription AS subscription
-          ON subscription.workspace_id = taken.workspace_id AND subscription.is_active
-            AND taken.type = ANY (subscription.event_types)
+        FROM taken CROSS JOIN LATERAL (
+          SELECT id FROM core_webhook_subscription
+          WHERE workspace_id = taken.workspace_id AND is_active AND taken.type = ANY (event_types)
+          OFFSET 0 -- A few look-ups on the index, whatever PostgreSQL thinks of the number of events.
+        ) AS subscription
         ON CONFLICT (subscription_id, event_id) DO NOTHING
       )
       SELECT id, type, payload, attempts FROM taken`;

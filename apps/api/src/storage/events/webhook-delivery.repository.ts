@@ -55,10 +55,26 @@ export class WebhookDeliveryRepository {
   /** Takes deliveries that are due; others see them due again after `leaseMs`. */
   async take({ leaseMs, limit, limitPerSubscription, underWay }: TakeDeliveries): Promise<HeldDelivery[]> {
     return await this.prisma.client.$queryRaw<HeldDelivery[]>`
-      WITH due AS (
-        SELECT id, row_number() OVER (PARTITION BY subscription_id ORDER BY next_attempt_at) AS turn
-        FROM core_webhook_delivery
-        WHERE status = 'PENDING' AND next_attempt_at <= now()
+      WITH RECURSIVE waiting AS (
+        -- One look at the index a subscription, instead of one a delivery.
+        (SELECT subscription_id FROM core_webhook_delivery WHERE status = 'PENDING' ORDER BY subscription_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT subscription_id FROM core_webhook_delivery AS next
+          WHERE status = 'PENDING' AND next.subscription_id > waiting.subscription_id
+          ORDER BY subscription_id LIMIT 1)
+        FROM waiting WHERE waiting.subscription_id IS NOT NULL
+      ), due AS (
+        SELECT first.id FROM waiting
+          CROSS JOIN LATERAL (
+            SELECT id FROM core_webhook_subscription WHERE id = waiting.subscription_id AND is_active OFFSET 0
+          ) AS owner
+          LEFT JOIN unnest(${[...underWay.keys()]}::uuid[], ${[...underWay.values()]}::int[])
+            AS under_way (subscription_id, count) ON under_way.subscription_id = owner.id
+          CROSS JOIN LATERAL (
+            SELECT id FROM core_webhook_delivery
+            WHERE status = 'PENDING' AND subscription_id = waiting.subscription_id AND next_attempt_at <= now()
+            ORDER BY next_attempt_at LIMIT greatest(0, ${limitPerSubscription} - coalesce(under_way.count, 0))
+          ) AS first
       )
       UPDATE core_webhook_delivery AS delivery
       SET attempts = attempts + 1, next_attempt_at = now() + ${leaseMs} * interval '1 millisecond'
@@ -66,11 +82,7 @@ export class WebhookDeliveryRepository {
       WHERE subscription.id = delivery.subscription_id
         AND delivery.id = ANY (ARRAY(
           SELECT candidate.id FROM core_webhook_delivery AS candidate
-            JOIN due ON due.id = candidate.id
-            JOIN core_webhook_subscription AS owner ON owner.id = candidate.subscription_id
-            LEFT JOIN unnest(${[...underWay.keys()]}::uuid[], ${[...underWay.values()]}::int[])
-              AS under_way (subscription_id, count) ON under_way.subscription_id = owner.id
-          WHERE due.turn + coalesce(under_way.count, 0) <= ${limitPerSubscription} AND owner.is_active
+          WHERE candidate.id = ANY (ARRAY(SELECT id FROM due))
             AND candidate.status = 'PENDING' AND candidate.next_attempt_at <= now()
           ORDER BY candidate.next_attempt_at LIMIT ${limit}
           FOR UPDATE OF candidate SKIP LOCKED))

@@ -15,9 +15,17 @@ export class TransferSlots {
     this.all = pLimit(concurrency);
   }
 
-  /** Transfers that stream. */
-  get activeCount(): number {
-    return this.all.activeCount;
+  /** Transfers that could begin now. */
+  get freeCount(): number {
+    return this.all.concurrency - this.all.activeCount - this.all.pendingCount;
+  }
+
+  /** Of each host that is in use: how many of its transfers could begin now, below 1 where some wait. */
+  freePlaces(): Map<string, number> {
+    const places = [...this.hosts].map(([host, { activeCount, pendingCount }]) => {
+      return [host, this.concurrencyPerHost - activeCount - pendingCount] as const;
+    });
+    return new Map(places);
   }
 
   /** Runs `task` when there is a place for it. `host`: null where the bytes come from this process. */

@@ -58,14 +58,14 @@ export class TransferWorker implements OnApplicationBootstrap, OnModuleDestroy {
   /** Takes what is due and begins to run it; true when there may be more that is due. */
   async takeDue(): Promise<boolean> {
     await this.endTickets();
-    const { freeSlots } = this.transfers;
-    if (freeSlots <= 0) return false;
-    const tickets = await this.queue.take(freeSlots, this.options.transferConcurrencyPerWorkspace);
+    const { shares } = this.transfers;
+    if (shares.limit <= 0) return false;
+    const tickets = await this.queue.take(shares);
     if (tickets.length === 0) return false;
     for (const { jobId } of tickets) this.held.add(jobId);
     const files = await this.filesOf(tickets);
     for (const ticket of tickets) void this.work(ticket, files.get(ticket.fileId));
-    return tickets.length === freeSlots;
+    return tickets.length === shares.limit;
   }
 
   /** Tickets whose rows cannot be read are let go of: kept, they would never be given to anybody again. */
