@@ -54,8 +54,8 @@ export class Stage {
     return await this.#start('sink.js', [this.#folder, '--hash']);
   }
 
-  async startLocalS3() {
-    const store = await spawnLocalS3({ dataDir: join(this.#folder, 's3'), ...KEYS });
+  async startLocalS3(name = 's3') {
+    const store = await spawnLocalS3({ dataDir: join(this.#folder, name), ...KEYS });
     this.#stops.push(() => store.close());
     const { endpoint } = store;
     const client = new S3Client({ endpoint, region: REGION, credentials: KEYS, forcePathStyle: true });
@@ -83,15 +83,20 @@ export class Stage {
     };
   }
 
+  async createMigratedDatabase(name) {
+    const databaseUrl = await this.postgres.createDatabase(name);
+    await applyMigrations({ databaseUrl, migrationsDir: MIGRATIONS_DIR });
+    return databaseUrl;
+  }
+
   async #open() {
     this.#folder = await mkdtemp(join(tmpdir(), 'bench-'));
     this.#stops.push(() => rm(this.#folder, { recursive: true, force: true }));
     await chmod(this.#folder, 0o711); // Started as root, PostgreSQL runs as a user who must pass through here.
     await makeCertificate(this.#folder);
-    const postgres = await startPostgres({ dataDir: join(this.#folder, 'postgres') });
-    this.#stops.push(() => postgres.stop());
-    this.databaseUrl = await postgres.createDatabase('bench');
-    await applyMigrations({ databaseUrl: this.databaseUrl, migrationsDir: MIGRATIONS_DIR });
+    this.postgres = await startPostgres({ dataDir: join(this.#folder, 'postgres') });
+    this.#stops.push(() => this.postgres.stop());
+    this.databaseUrl = await this.createMigratedDatabase('bench');
     this.source = await this.#start('source.js', [this.#folder]);
     this.sink = await this.#start('sink.js', [this.#folder]);
   }

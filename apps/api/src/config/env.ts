@@ -134,6 +134,7 @@ const environmentSchema = z.object({
   TRANSFER_CONCURRENCY: withDefault(integer(1, 256), 16),
   TRANSFER_CONCURRENCY_PER_HOST: withDefault(integer(1, 256), 4),
   TRANSFER_CONCURRENCY_PER_HOST_OVERALL: withDefault(integer(0, 100_000), 0),
+  TRANSFER_SLOW_BYTES_PER_SECOND: withDefault(integer(0, GiB), 256 * 1024),
   TRANSFER_MEMORY_BYTES: withDefault(integer(5 * MiB, 64 * GiB), 256 * MiB),
   TRANSFER_LEASE_SECONDS: withDefault(integer(3, 3_600), 30),
   TRANSFER_WORKER: withDefault(z.enum(WORKER_MODES, { error: `must be one of ${WORKER_MODES.join(', ')}` }), 'all'),

@@ -91,6 +91,8 @@ export interface StorageOptions {
   readonly transferConcurrencyPerHost: number;
   /** How many transfers of all processes together read from one host at once; 0: any number. */
   readonly transferConcurrencyPerHostOverall: number;
+  /** A source that gives less leaves its slot to others, and goes on beside them; 0: none does. */
+  readonly slowBytesPerSecond: number;
   /** Bytes of part buffers that all transfers of this process hold at once. */
   readonly memoryBytes: number;
   readonly leaseMs: number;
@@ -196,6 +198,7 @@ export function toStorageOptions(env: Environment): StorageOptions {
     retryDelayMs: env.TRANSFER_RETRY_DELAY_SECONDS * 1_000,
     transferConcurrencyPerHost: env.TRANSFER_CONCURRENCY_PER_HOST,
     transferConcurrencyPerHostOverall: env.TRANSFER_CONCURRENCY_PER_HOST_OVERALL,
+    slowBytesPerSecond: env.TRANSFER_SLOW_BYTES_PER_SECOND,
     memoryBytes: env.TRANSFER_MEMORY_BYTES,
     leaseMs: env.TRANSFER_LEASE_SECONDS * 1_000,
     purgeIntervalMs: env.PURGE_INTERVAL_SECONDS * 1_000,

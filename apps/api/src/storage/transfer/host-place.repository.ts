@@ -16,7 +16,7 @@ export class HostPlaceRepository {
   constructor(
     private readonly prisma: PrismaService,
     private readonly queue: TransferQueue,
-    @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
+    @Inject(STORAGE_OPTIONS) private readonly options: Pick<StorageOptions, 'transferConcurrencyPerHostOverall'>,
   ) {}
 
   /**

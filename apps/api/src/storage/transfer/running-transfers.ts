@@ -7,8 +7,9 @@ import type { Shares } from './fair-take.js';
 import { HostPlaceRepository } from './host-place.repository.js';
 import type { TransferProgress } from './progress-meter.js';
 import { SourceOpener } from './source-opener.js';
-import { HandOver, TransferRunner, type TransferWork } from './transfer-runner.js';
-import { TransferSlots } from './transfer-slots.js';
+import { SourcePace } from './source-pace.js';
+import { HandOver, PutOff, TransferRunner, type TransferWork } from './transfer-runner.js';
+import { type Place, TransferSlots } from './transfer-slots.js';
 import { TransferStateRepository } from './transfer-state.repository.js';
 import type { Waiting } from './waiting.js';
 
@@ -16,8 +17,33 @@ import type { Waiting } from './waiting.js';
 const FOLLOW_POLL_MS = 500;
 /** Longest wait for transfers at the end of the process, in ms: below the 30 s after which Kubernetes kills. */
 const STOP_LIMIT_MS = 25_000;
+/** How often the pace of a source is looked at, in ms. */
+const PACE_LOOK_MS = 250;
+/** Looks in a row at a slow source after which its transfer is put off where there is no room for it. */
+const SLOW_LOOKS = 2;
+/** Until a transfer that was put off is looked at again, in ms: this, and up to as much again by chance. */
+const PUT_OFF_MS = 20_000;
+/** Of the part buffers, what slow transfers hold at most: each one for as long as its source takes to fill it. */
+const SLOW_MEMORY_SHARE = 0.5;
 
 type ProgressListener = (progress: TransferProgress) => void;
+
+/** How a file is run. */
+export interface RunOptions {
+  /** Of a file whose bytes come from this process, which cannot be had twice. */
+  work?: TransferWork | undefined;
+  /** The transfer is slow and goes on beside the others: it keeps nothing from them any more. */
+  onAside?: () => void;
+}
+
+/** A file on its turn. */
+interface Turn extends Pick<RunOptions, 'onAside'> {
+  readonly file: StorageFile;
+  readonly work: TransferWork;
+  readonly listeners: ReadonlySet<ProgressListener>;
+  readonly signal: AbortSignal;
+  readonly cancel: (reason: StorageError) => void;
+}
 
 interface RunningTransfer {
   /** Settles when this process is done with the row; rejects with the error that made it FAILED. */
@@ -40,7 +66,9 @@ export class RunningTransfers implements OnModuleDestroy {
     private readonly places: HostPlaceRepository,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {
-    this.slots = new TransferSlots(options.transferConcurrency, options.transferConcurrencyPerHost);
+    const { transferConcurrency, transferConcurrencyPerHost, memoryBytes, store } = options;
+    const slowConcurrency = Math.max(1, Math.floor((memoryBytes * SLOW_MEMORY_SHARE) / store.partSizeBytes));
+    this.slots = new TransferSlots(transferConcurrency, transferConcurrencyPerHost, slowConcurrency);
   }
 
   /** What could begin now. A ticket is taken only where its transfer need not wait, so that it keeps none from others. */
@@ -72,15 +100,17 @@ export class RunningTransfers implements OnModuleDestroy {
    * @returns when this process is done with the row: it is DONE, waits for another try, or belongs to another
    * @throws the error that made the row FAILED
    */
-  run(file: StorageFile, work?: TransferWork): Promise<void> {
+  run(file: StorageFile, { work = this.workOf(file), onAside }: RunOptions = {}): Promise<void> {
     const joined = this.running.get(file.id);
     if (joined !== undefined) return joined.settled;
     if (this.stopping.signal.aborted) return Promise.reject(this.stopping.signal.reason);
-    const cancel = new AbortController();
+    const controller = new AbortController();
+    const cancel = (reason: StorageError) => controller.abort(reason);
     const listeners = new Set<ProgressListener>();
-    const settled = this.runInTurn(file, work, listeners, cancel.signal).finally(() => this.running.delete(file.id));
+    const turn = { file, work, listeners, signal: controller.signal, cancel, ...(onAside ? { onAside } : {}) };
+    const settled = this.runInTurn(turn).finally(() => this.running.delete(file.id));
     settled.catch(() => {}); // Whoever waits for it is told; the row tells everybody else.
-    this.running.set(file.id, { settled, listeners, cancel: (reason) => cancel.abort(reason) });
+    this.running.set(file.id, { settled, listeners, cancel });
     return settled;
   }
 
@@ -146,7 +176,7 @@ export class RunningTransfers implements OnModuleDestroy {
 
   private async join(file: StorageFile, waiting: Waiting, work: TransferWork | undefined): Promise<void> {
     const { onProgress } = waiting;
-    const settled = this.run(file, work);
+    const settled = this.run(file, { work });
     const listeners = this.running.get(file.id)?.listeners;
     if (onProgress !== undefined) listeners?.add(onProgress);
     try {
@@ -159,36 +189,54 @@ export class RunningTransfers implements OnModuleDestroy {
   }
 
   /** A cancelled transfer begins at once, because it reads no source and only ends its row. */
-  private async runInTurn(
-    file: StorageFile,
-    work: TransferWork | undefined,
-    listeners: ReadonlySet<ProgressListener>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const found = work ?? this.workOf(file);
+  private async runInTurn(turn: Turn): Promise<void> {
+    const { file, work, signal } = turn;
     let begun: Promise<void> | undefined;
-    const claimAndRun = () => this.claimAndRun(file, found, listeners, signal);
-    const begin = () => (begun ??= signal.aborted ? claimAndRun() : this.places.within(file, found.host, claimAndRun));
+    const claimAndRun = (place?: Place) => this.claimAndRun(turn, place);
+    const begin = (place?: Place) =>
+      (begun ??= signal.aborted ? claimAndRun(place) : this.places.within(file, work.host, () => claimAndRun(place)));
     await new Promise<void>((resolve, reject) => {
       const beginNow = () => void begin().then(resolve, reject);
       if (signal.aborted || file.cancelRequestedAt !== null) return beginNow();
       signal.addEventListener('abort', beginNow, { once: true });
-      this.slots.run(found.host, begin).then(resolve, reject);
+      this.slots.run(work.host, begin).then(resolve, reject);
     });
   }
 
-  private async claimAndRun(
-    file: StorageFile,
-    work: TransferWork,
-    listeners: ReadonlySet<ProgressListener>,
-    signal: AbortSignal,
-  ): Promise<void> {
+  private async claimAndRun(turn: Turn, place?: Place): Promise<void> {
+    const { file, work, listeners, signal } = turn;
     const claim = await this.state.claim(file.id, this.options.leaseMs);
     if (claim === null) return;
     const onProgress = (progress: TransferProgress) => {
       for (const listener of listeners) listener(progress);
     };
-    await this.runner.run(claim, { file, work, onProgress }, signal);
+    const pace = new SourcePace();
+    const watch = place && work.host !== null && this.watchPace(turn, pace, place, work.host);
+    try {
+      await this.runner.run(claim, { file, work: paced(work, pace), onProgress }, signal);
+    } finally {
+      clearInterval(watch || undefined);
+    }
+  }
+
+  /** A slow transfer makes room: it goes on beside the others or, where too many do, later. */
+  private watchPace({ cancel, onAside }: Turn, pace: SourcePace, place: Place, host: string): NodeJS.Timeout {
+    let isAside = false;
+    let slowLooks = 0;
+    return setInterval(() => {
+      const bytesPerSecond = pace.look();
+      if (bytesPerSecond === null) return;
+      if (bytesPerSecond >= this.options.slowBytesPerSecond) {
+        slowLooks = 0;
+        return this.slots.markFast(host);
+      }
+      slowLooks += 1;
+      this.slots.markSlow(host);
+      if (isAside) return;
+      isAside = place.stepAside();
+      if (isAside) onAside?.();
+      else if (slowLooks >= SLOW_LOOKS) cancel(new PutOff(putOffMs()));
+    }, PACE_LOOK_MS);
   }
 
   /** A row whose source is lost has to be claimed all the same: what it left is to be removed, and it ends FAILED. */
@@ -209,4 +257,23 @@ function progressOf({ bytesTransferred, totalBytes }: StorageFile): TransferProg
     bytesPerSecond: null,
     secondsLeft: null,
   };
+}
+
+/** The same work, its source watched. */
+function paced(work: TransferWork, pace: SourcePace): TransferWork {
+  return {
+    ...work,
+    open: async (watchers, signal, resume) => {
+      const onBytes = (bytes: Buffer) => {
+        pace.count(bytes.length);
+        watchers.onBytes(bytes);
+      };
+      return pace.watch(await pace.during(work.open({ ...watchers, onBytes }, signal, resume)));
+    },
+  };
+}
+
+/** By chance, so that those that were put off together do not all come back together. */
+function putOffMs(): number {
+  return PUT_OFF_MS * (1 + Math.random());
 }

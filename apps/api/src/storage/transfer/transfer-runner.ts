@@ -58,10 +58,18 @@ export interface TransferJob {
 
 /** The reason with which a process that stops ends its transfers: they go on elsewhere, or when it starts again. */
 export class HandOver extends StorageError {
-  constructor() {
-    super('TRANSFER_CANCELLED', 'the process is stopping; the same request goes on with this file', {
-      isRetryable: true,
-    });
+  /** Before anybody goes on with the file. */
+  readonly delayMs: number = 0;
+
+  constructor(message = 'the process is stopping; the same request goes on with this file') {
+    super('TRANSFER_CANCELLED', message, { isRetryable: true });
+  }
+}
+
+/** The same by a process that has others to carry: this one's source is slow, and there is no room for it now. */
+export class PutOff extends HandOver {
+  constructor(override readonly delayMs: number) {
+    super('the source is slow, and others come first; the transfer goes on later');
   }
 }
 
@@ -345,7 +353,7 @@ export class TransferRunner {
 
   /** Until the next try, in ms; null when there is none. */
   private delayAfter(error: unknown, retries: number): number | null {
-    return error instanceof HandOver ? 0 : this.retries.next(error, retries);
+    return error instanceof HandOver ? error.delayMs : this.retries.next(error, retries);
   }
 }
 

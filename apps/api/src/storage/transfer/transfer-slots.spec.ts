@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { TransferSlots } from './transfer-slots.js';
+import { type Place, TransferSlots } from './transfer-slots.js';
 
 /** A task that runs until it is told to end. */
 function open(name: string, begun: string[]) {
@@ -48,5 +48,81 @@ describe('TransferSlots', () => {
     const failing = slots.run('a.example', () => Promise.reject(new Error('no')));
     await expect(failing).rejects.toThrow('no');
     await expect(slots.run('a.example', async () => 'next')).resolves.toBe('next');
+  });
+
+  it('gives the place of a transfer that stepped aside to the next, and lets both go on', async () => {
+    const slots = new TransferSlots(1, 4, 1);
+    const begun: string[] = [];
+    const slow = open('slow', begun);
+    const places: Place[] = [];
+    const ends = [
+      slots.run('slow.example', (place) => {
+        places.push(place);
+        return slow.run();
+      }),
+    ];
+    const good = open('good', begun);
+    ends.push(slots.run('good.example', good.run));
+    await settle();
+    expect(begun).toEqual(['slow']);
+    expect(places[0]?.stepAside()).toBe(true);
+    await settle();
+    expect(begun).toEqual(['slow', 'good']);
+    expect([slots.freeCount, slots.slowCount]).toEqual([0, 1]);
+    for (const task of [slow, good]) task.end();
+    await Promise.all(ends);
+    expect([slots.freeCount, slots.slowCount]).toEqual([1, 0]);
+  });
+
+  it('lets no more go on beside than may', async () => {
+    const slots = new TransferSlots(2, 2, 1);
+    const places: Place[] = [];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const run = (place: Place) => {
+      places.push(place);
+      return promise;
+    };
+    const ends = [slots.run('a.example', run), slots.run('b.example', run)];
+    await settle();
+    expect(places.map((place) => place.stepAside())).toEqual([true, false]);
+    expect(slots.freeCount).toBe(0);
+    await settle();
+    expect([slots.freeCount, slots.slowCount]).toEqual([1, 1]);
+    resolve();
+    await Promise.all(ends);
+  });
+
+  it('begins transfers of a slow host beside the places, as long as it is known to be slow', async () => {
+    const clock = { now: 0 };
+    const slots = new TransferSlots(1, 4, 1, () => clock.now);
+    const begun: string[] = [];
+    slots.markSlow('slow.example');
+    const tasks = ['slow-1', 'slow-2', 'good'].map((name) => open(name, begun));
+    const ends = tasks.map(({ run }, index) => slots.run(index < 2 ? 'slow.example' : 'good.example', run));
+    await settle();
+    expect(begun).toEqual(['slow-1', 'good']);
+    expect(slots.freePlaces()).toEqual(
+      new Map([
+        ['slow.example', -1], // One waits for room beside.
+        ['good.example', 3],
+      ]),
+    );
+    clock.now += 11 * 60_000;
+    expect(slots.freePlaces().get('slow.example')).toBe(2);
+    for (const { end } of tasks) end();
+    await Promise.all(ends);
+  });
+
+  it('forgets that a host was slow once it is fast', async () => {
+    const slots = new TransferSlots(1, 2, 1);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    slots.markSlow('a.example');
+    const end = slots.run('a.example', () => promise);
+    await settle();
+    expect(slots.freePlaces().get('a.example')).toBe(0);
+    slots.markFast('a.example');
+    expect(slots.freePlaces().get('a.example')).toBe(1);
+    resolve();
+    await end;
   });
 });

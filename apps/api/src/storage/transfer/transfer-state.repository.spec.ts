@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { RowLock } from '@s3-transfer/crash-stage';
 import { takeAnything } from '../../../test/support/take-anything.js';
 import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
 import { TransferQueue } from './transfer-queue.js';
@@ -140,6 +141,49 @@ describe('owners that die in a row', () => {
     expect(third.crashes).toBe(0);
     await state.setCompleting(third, { size: 5, sha256: null, lengthVerified: true });
     expect(await dieAndClaim(claim)).toMatchObject({ crashes: 0 });
+  });
+});
+
+describe('many owners at once', () => {
+  it('get each their own row, and each write what became of it', async () => {
+    const claimed = await Promise.all(Array.from({ length: 20 }, () => claimNew()));
+    const claims = claimed.map(({ claim }) => claim);
+    expect(new Set(claims.map(({ leaseToken }) => leaseToken)).size).toBe(20);
+    const read = (index: number) => ({ size: index, sha256: `${index}`, lengthVerified: index % 2 === 0 });
+    const written = await Promise.all(claims.map((claim, index) => state.setCompleting(claim, read(index))));
+    expect(written).toEqual(claims.map(() => true));
+    const ended = await Promise.all(
+      claims.map((claim, index) => {
+        const owner = index === 7 ? { ...claim, leaseToken: randomUUID() } : claim;
+        const etag = index === 3 ? null : `etag ${index}`;
+        return state.markDone(owner, { ...read(index), etag, sha256Origin: 'SOURCE', isLengthVerified: true });
+      }),
+    );
+    expect(ended).toEqual(claims.map((_claim, index) => index !== 7));
+    for (const [index, { id }] of claims.entries()) {
+      expect(await state.find(id)).toMatchObject({
+        transferStatus: index === 7 ? 'TRANSFERRING' : 'DONE',
+        size: BigInt(index),
+        sha256: `${index}`,
+        etag: index === 7 || index === 3 ? null : `etag ${index}`,
+        completing: index === 7,
+      });
+    }
+  });
+
+  it('do not wait for the one whose row somebody else has locked', async () => {
+    const [locked, other] = [await claimNew(), await claimNew()];
+    const lock = await RowLock.take(
+      storage.database.url,
+      'SELECT FROM core_storage_file WHERE id = $1 FOR NO KEY UPDATE',
+      [locked.claim.id],
+    );
+    const read = { size: 1, sha256: null, lengthVerified: true };
+    const late = state.setCompleting(locked.claim, read);
+    expect(await state.setCompleting(other.claim, read)).toBe(true);
+    await lock.blocks(/completing = true/);
+    await lock.release();
+    expect(await late).toBe(true);
   });
 });
 

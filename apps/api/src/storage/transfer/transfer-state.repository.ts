@@ -6,6 +6,7 @@ import type { SourceVersion } from '../source/source-version.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import type { FileKey } from '../storage-file.repository.js';
 import type { StoredPart } from '../upload/stored-part.js';
+import { CallGroup } from './call-group.js';
 import { type TicketOrigin, TransferQueue, ticketOf } from './transfer-queue.js';
 import { TODAY } from './workspace-quota.repository.js';
 
@@ -74,6 +75,32 @@ export interface DoneObject {
   readonly isLengthVerified: boolean | null;
 }
 
+/** What was read of a file whose object is about to be made. */
+export interface ReadObject {
+  readonly size: number;
+  readonly sha256: string | null;
+  readonly lengthVerified: boolean;
+}
+
+interface OwnerCall {
+  readonly claim: Claim;
+}
+
+interface ClaimCall {
+  readonly id: string;
+  readonly leaseMs: number;
+}
+
+type CompletingCall = OwnerCall & ReadObject;
+type DoneCall = OwnerCall & DoneObject;
+
+interface FileId {
+  readonly id: string;
+}
+
+/** What a statement does about a row that somebody else has locked. */
+type RowLock = 'wait' | 'skip';
+
 /** Columns of a request that is sent anew. */
 export type NewRequest = Pick<Prisma.StorageFileUpdateManyMutationInput, 'sourceSealed' | 'request' | 'createdBy'>;
 
@@ -91,7 +118,7 @@ const LEFT_COLUMNS = Prisma.sql`attempts, upload_id AS "uploadId", upload_unknow
   part_size_bytes AS "partSizeBytes", upload_attempt AS "uploadAttempt", source_version AS "sourceVersion", crashes`;
 export const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", ${LEFT_COLUMNS}`;
 /** Of the row's upload. */
-const STORED_BYTES = Prisma.sql`(SELECT coalesce(sum(size_bytes), 0) FROM core_storage_part WHERE file_id = core_storage_file.id)`;
+const STORED_BYTES = Prisma.sql`(SELECT coalesce(sum(size_bytes), 0) FROM core_storage_part WHERE file_id = file.id)`;
 /**
  * A row that is claimed while it is TRANSFERRING had an owner that died. One that sent Complete is not counted: what
  * became of that has to be found out, however often.
@@ -114,11 +141,33 @@ const DUE = Prisma.sql`now() + CASE WHEN completing AND upload_id IS NOT NULL TH
 const WAITING = Prisma.sql`transfer_status IN ('PENDING', 'TRANSFERRING')`;
 const FORGOTTEN_SOURCE = Prisma.sql`source_version = NULL, part_size_bytes = NULL`;
 
-/** What a workspace had of its day, of a file in `done`. */
+/** What the workspaces had of their day, of the files in `done`. */
 const BOOKED_BYTES = Prisma.sql`, booked AS (
-        INSERT INTO core_storage_usage AS usage (workspace_id, day, bytes) SELECT workspace_id, ${TODAY}, size FROM done
+        INSERT INTO core_storage_usage AS usage (workspace_id, day, bytes)
+        SELECT workspace_id, ${TODAY}, sum(size) FROM done GROUP BY workspace_id ORDER BY workspace_id
         ON CONFLICT (workspace_id, day) DO UPDATE SET bytes = usage.bytes + EXCLUDED.bytes
       )`;
+
+/** In order of their ids, so that two statements never wait for each other. */
+function forUpdate(lock: RowLock, table: string): Prisma.Sql {
+  return Prisma.raw(`ORDER BY ${table}.id FOR NO KEY UPDATE OF ${table} ${lock === 'skip' ? 'SKIP LOCKED' : ''}`);
+}
+
+/** Calls of owners of rows, answered by whether the row was still theirs. */
+function groupOfOwner<Call extends OwnerCall>(
+  change: (calls: readonly Call[], lock: RowLock) => Promise<readonly FileId[]>,
+): CallGroup<Call, boolean> {
+  return new CallGroup<Call, boolean>({
+    together: async (calls) => {
+      const changed = new Set((await change(calls, 'skip')).map(({ id }) => id));
+      return calls.map(({ claim }) => (changed.has(claim.id) ? true : undefined));
+    },
+    alone: async (call) => (await change([call], 'wait')).length === 1,
+  });
+}
+
+const idsOf = (calls: readonly OwnerCall[]) => calls.map(({ claim }) => claim.id);
+const tokensOf = (calls: readonly OwnerCall[]) => calls.map(({ claim }) => claim.leaseToken);
 
 /** The outbox row of what became of a file; `files` is the name of a WITH query that gives its row. */
 function noteEvent(type: string, files: string): Prisma.Sql {
@@ -146,6 +195,20 @@ function endAttempt(outcome: string, files: string, failure?: Failure): Prisma.S
  */
 @Injectable()
 export class TransferStateRepository {
+  private readonly claims = new CallGroup<ClaimCall, Claim | null>({
+    together: async (calls) => {
+      const claims = new Map((await this.claimAll(calls, 'skip')).map((claim) => [claim.id, claim]));
+      return calls.map(({ id }) => {
+        const claim = claims.get(id);
+        claims.delete(id); // Two that ask for one row at once are two owners.
+        return claim;
+      });
+    },
+    alone: async (call) => (await this.claimAll([call], 'wait'))[0] ?? null,
+  });
+  private readonly completions = groupOfOwner<CompletingCall>((calls, lock) => this.setAllCompleting(calls, lock));
+  private readonly endings = groupOfOwner<DoneCall>((calls, lock) => this.markAllDone(calls, lock));
+
   constructor(
     private readonly prisma: PrismaService,
     private readonly queue: TransferQueue,
@@ -159,20 +222,31 @@ export class TransferStateRepository {
    * another file are being removed from its path: that removal saw the path free, and would take the new object.
    */
   async claim(id: string, leaseMs: number): Promise<Claim | null> {
-    const rows = await this.prisma.client.$queryRaw<Claim[]>`
-      WITH claimed AS (
-        UPDATE core_storage_file
-        SET transfer_status = 'TRANSFERRING', lease_token = gen_random_uuid(),
-            lease_until = now() + ${leaseMs} * interval '1 millisecond',
-            attempts = attempts + 1, next_attempt_at = NULL, transfer_error = NULL, error_code = NULL,
-            bytes_transferred = NULL, total_bytes = NULL, finished_at = NULL, updated_at = ${NOW}, ${COUNTED_CRASH}
-        WHERE id = ${id}::uuid AND deleted_at IS NULL AND ${WAITING} AND ${IS_UNLEASED}
+    return await this.claims.run({ id, leaseMs });
+  }
+
+  private async claimAll(calls: readonly ClaimCall[], lock: RowLock): Promise<Claim[]> {
+    const ids = calls.map(({ id }) => id);
+    const leases = calls.map(({ leaseMs }) => leaseMs);
+    return await this.prisma.client.$queryRaw<Claim[]>`
+      WITH free AS (
+        SELECT core_storage_file.id, call.lease_ms FROM core_storage_file
+        JOIN unnest(${ids}::uuid[], ${leases}::float8[]) AS call (id, lease_ms) ON call.id = core_storage_file.id
+        WHERE deleted_at IS NULL AND ${WAITING} AND ${IS_UNLEASED}
           AND (next_attempt_at IS NULL OR next_attempt_at <= now() OR cancel_requested_at IS NOT NULL)
           AND NOT EXISTS (
             SELECT FROM core_storage_purge AS purge
             WHERE purge.bucket = core_storage_file.bucket AND purge.path = core_storage_file.path
               AND purge.file_id <> core_storage_file.id AND purge.removing AND purge.next_attempt_at > now())
-        RETURNING *
+        ${forUpdate(lock, 'core_storage_file')}
+      ), claimed AS (
+        UPDATE core_storage_file AS file
+        SET transfer_status = 'TRANSFERRING', lease_token = gen_random_uuid(),
+            lease_until = now() + free.lease_ms * interval '1 millisecond',
+            attempts = attempts + 1, next_attempt_at = NULL, transfer_error = NULL, error_code = NULL,
+            bytes_transferred = NULL, total_bytes = NULL, finished_at = NULL, updated_at = ${NOW}, ${COUNTED_CRASH}
+        FROM free WHERE file.id = free.id
+        RETURNING file.*
       ), lost AS (
         UPDATE core_storage_attempt AS attempt SET outcome = 'LOST', finished_at = now()
         FROM claimed WHERE attempt.file_id = claimed.id AND attempt.outcome IS NULL
@@ -180,7 +254,6 @@ export class TransferStateRepository {
         INSERT INTO core_storage_attempt (file_id, number, worker) SELECT id, attempts, ${WORKER} FROM claimed
       )
       SELECT ${LEASE_COLUMNS} FROM claimed`;
-    return rows[0] ?? null;
   }
 
   /**
@@ -346,30 +419,50 @@ export class TransferStateRepository {
    * Says that Complete is about to be sent, and what was read; no SHA-256 where a part of it was read by another owner.
    * False: the lease is lost.
    */
-  async setCompleting(
-    claim: Claim,
-    { size, sha256, lengthVerified }: { size: number; sha256: string | null; lengthVerified: boolean },
-  ): Promise<boolean> {
-    const count = await this.prisma.client.$executeRaw`
-      UPDATE core_storage_file
-      SET completing = true, size = ${BigInt(size)}, sha256 = ${sha256}, length_verified = ${lengthVerified},
-          upload_attempt = coalesce(upload_attempt, attempts)
-      WHERE id = ${claim.id}::uuid AND lease_token = ${claim.leaseToken}::uuid`;
-    return count === 1;
+  async setCompleting(claim: Claim, read: ReadObject): Promise<boolean> {
+    return await this.completions.run({ ...read, claim });
+  }
+
+  private async setAllCompleting(calls: readonly CompletingCall[], lock: RowLock): Promise<FileId[]> {
+    return await this.prisma.client.$queryRaw<FileId[]>`
+      WITH held AS (
+        SELECT file.id, call.size, call.sha256, call.length_verified FROM core_storage_file AS file
+        JOIN unnest(${idsOf(calls)}::uuid[], ${tokensOf(calls)}::uuid[], ${calls.map(({ size }) => BigInt(size))}::bigint[],
+          ${calls.map(({ sha256 }) => sha256)}::text[], ${calls.map(({ lengthVerified }) => lengthVerified)}::boolean[]
+        ) AS call (id, lease_token, size, sha256, length_verified)
+          ON file.id = call.id AND file.lease_token = call.lease_token
+        ${forUpdate(lock, 'file')}
+      )
+      UPDATE core_storage_file AS file
+      SET completing = true, size = held.size, sha256 = held.sha256, length_verified = held.length_verified,
+          upload_attempt = coalesce(file.upload_attempt, file.attempts)
+      FROM held WHERE file.id = held.id
+      RETURNING file.id`;
   }
 
   /** Purge entries of the upload that made the object end with it: from here on an Abort could destroy the object. */
-  async markDone({ id, leaseToken }: Claim, object: DoneObject): Promise<boolean> {
-    const [outcome] = await this.prisma.client.$queryRaw<ChangedRows[]>`
+  async markDone(claim: Claim, object: DoneObject): Promise<boolean> {
+    return await this.endings.run({ ...object, claim });
+  }
+
+  private async markAllDone(calls: readonly DoneCall[], lock: RowLock): Promise<FileId[]> {
+    return await this.prisma.client.$queryRaw<FileId[]>`
       WITH held AS (
-        SELECT id, bucket, path, upload_id FROM core_storage_file
-        WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
-        FOR UPDATE
+        SELECT file.id, file.bucket, file.path, file.upload_id, call.size AS done_size, call.etag AS done_etag,
+          call.sha256 AS done_sha256, call.sha256_origin AS done_origin, call.length_verified AS done_verified
+        FROM core_storage_file AS file
+        JOIN unnest(${idsOf(calls)}::uuid[], ${tokensOf(calls)}::uuid[], ${calls.map(({ size }) => BigInt(size))}::bigint[],
+          ${calls.map(({ etag }) => etag)}::text[], ${calls.map(({ sha256 }) => sha256)}::text[],
+          ${calls.map(({ sha256Origin }) => sha256Origin)}::text[],
+          ${calls.map(({ isLengthVerified }) => isLengthVerified)}::boolean[]
+        ) AS call (id, lease_token, size, etag, sha256, sha256_origin, length_verified)
+          ON file.id = call.id AND file.lease_token = call.lease_token
+        ${forUpdate(lock, 'file')}
       ), done AS (
         UPDATE core_storage_file AS file
-        SET transfer_status = 'DONE', size = ${BigInt(object.size)}, etag = ${object.etag}, sha256 = ${object.sha256},
-            sha256_origin = ${object.sha256Origin}::"ChecksumOrigin", length_verified = ${object.isLengthVerified}, bytes_transferred = ${BigInt(object.size)},
-            total_bytes = ${BigInt(object.size)}, transfer_error = NULL, error_code = NULL, lease_token = NULL,
+        SET transfer_status = 'DONE', size = done_size, etag = done_etag, sha256 = done_sha256,
+            sha256_origin = done_origin::"ChecksumOrigin", length_verified = done_verified, bytes_transferred = done_size,
+            total_bytes = done_size, transfer_error = NULL, error_code = NULL, lease_token = NULL,
             lease_until = NULL, upload_id = NULL, upload_attempt = NULL, completing = false, ${FORGOTTEN_SOURCE}, source_sealed = NULL,
             retries = 0, next_attempt_at = NULL, cancel_requested_at = NULL, finished_at = ${NOW}, updated_at = ${NOW}
         FROM held WHERE file.id = held.id
@@ -383,8 +476,7 @@ export class TransferStateRepository {
         WHERE purge.bucket = held.bucket AND purge.path = held.path AND purge.file_id = held.id
           AND purge.upload_id = held.upload_id
       )${this.options.filesPerDay + this.options.bytesPerDay > 0 ? BOOKED_BYTES : Prisma.empty}
-      SELECT count(*)::int AS count FROM done`;
-    return outcome?.count === 1;
+      SELECT id FROM done`;
   }
 
   /**

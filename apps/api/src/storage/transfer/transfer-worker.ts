@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import type { StorageFile } from '../storage-file.repository.js';
@@ -7,6 +8,9 @@ import { TransferStateRepository } from './transfer-state.repository.js';
 
 /** How often the queue is told that this process lives, in ms: three times before the recovery believes the opposite. */
 const KEEP_EVERY_MS = 4_000;
+
+/** Between an end that frees a slot and the look at the queue, so that those that end next to it share its statements. */
+const GATHER_MS = 10;
 
 /**
  * Takes tickets from the queue, as many as there are free slots, and runs their rows; looks for rows whose owner died.
@@ -74,10 +78,7 @@ export class TransferWorker implements OnApplicationBootstrap, OnModuleDestroy {
       const files = await this.state.findAll(tickets.map(({ fileId }) => fileId));
       return new Map(files.map((file) => [file.id, file]));
     } catch (error) {
-      for (const { jobId } of tickets) {
-        this.held.delete(jobId);
-        this.ended.add(jobId);
-      }
+      for (const ticket of tickets) this.letGo(ticket);
       throw error;
     }
   }
@@ -91,7 +92,9 @@ export class TransferWorker implements OnApplicationBootstrap, OnModuleDestroy {
     while (!this.isStopping) {
       const woken = this.untilWoken();
       const isMore = await this.tell('look at the queue', () => this.takeDue());
-      if (!isMore) await woken;
+      if (isMore) continue;
+      await woken;
+      await sleep(GATHER_MS);
     }
     await this.tell('end of tickets', () => this.endTickets());
   }
@@ -108,13 +111,18 @@ export class TransferWorker implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /** The row says what came of it; a ticket is ended whatever that was, because each further try has one of its own. */
-  private async work({ jobId }: HeldTicket, file: StorageFile | undefined): Promise<void> {
+  private async work(ticket: HeldTicket, file: StorageFile | undefined): Promise<void> {
+    const onAside = () => this.letGo(ticket); // So that it does not count against its workspace; its lease tells of it.
     try {
-      if (file !== undefined && isWaiting(file)) await this.transfers.run(file);
+      if (file !== undefined && isWaiting(file)) await this.transfers.run(file, { onAside });
     } catch (error) {
       this.logger.debug({ err: error, fileId: file?.id }, 'the transfer failed');
     }
-    this.held.delete(jobId);
+    this.letGo(ticket);
+  }
+
+  private letGo({ jobId }: HeldTicket): void {
+    if (!this.held.delete(jobId)) return;
     this.ended.add(jobId);
     this.wake();
   }

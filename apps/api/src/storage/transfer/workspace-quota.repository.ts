@@ -17,6 +17,8 @@ export interface WorkspaceUsage {
   readonly bytesPerDay: number | null;
 }
 
+type DailyLimits = Pick<StorageOptions, 'filesPerDay' | 'bytesPerDay'>;
+
 interface UsageRow {
   day: string;
   endsAt: Date;
@@ -38,7 +40,7 @@ export const TODAY = Prisma.sql`${UTC}::date`;
 export class WorkspaceQuotaRepository {
   constructor(
     private readonly prisma: PrismaService,
-    @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
+    @Inject(STORAGE_OPTIONS) private readonly options: DailyLimits,
   ) {}
 
   private get isCounted(): boolean {
@@ -54,7 +56,7 @@ export class WorkspaceQuotaRepository {
   async countFile(transaction: Transaction, workspaceId: string): Promise<void> {
     if (!this.isCounted) return;
     const [usage] = await transaction.$queryRaw<(UsageRow & { isCounted: boolean })[]>`
-      WITH quota AS (${this.usageOf(workspaceId)}
+      WITH quota AS (${usageOf(workspaceId, this.options)}
       ), counted AS (
         INSERT INTO core_storage_usage AS usage (workspace_id, day, files)
         SELECT ${workspaceId}::uuid, ${TODAY}, 1 FROM quota
@@ -97,21 +99,9 @@ export class WorkspaceQuotaRepository {
   }
 
   private async readRow(workspaceId: string): Promise<UsageRow> {
-    const [usage] = await this.prisma.client.$queryRaw<UsageRow[]>(this.usageOf(workspaceId));
+    const [usage] = await this.prisma.client.$queryRaw<UsageRow[]>(usageOf(workspaceId, this.options));
     if (usage === undefined) throw new Error('a query of one row gave none');
     return usage;
-  }
-
-  private usageOf(workspaceId: string): Prisma.Sql {
-    const { filesPerDay, bytesPerDay } = this.options;
-    return Prisma.sql`
-      SELECT ${TODAY}::text AS day, (${TODAY} + 1)::timestamp AT TIME ZONE 'UTC' AS "endsAt",
-        extract(epoch FROM (${TODAY} + 1) - ${UTC})::float8 AS "secondsLeft", usage.files, usage.bytes,
-        coalesce(own.files_per_day, nullif(${filesPerDay}::bigint, 0)) AS "filesPerDay",
-        coalesce(own.bytes_per_day, nullif(${bytesPerDay}::bigint, 0)) AS "bytesPerDay"
-      FROM (SELECT ${workspaceId}::uuid AS id) AS workspace
-      LEFT JOIN core_storage_quota AS own ON own.workspace_id = workspace.id
-      LEFT JOIN core_storage_usage AS usage ON usage.workspace_id = workspace.id AND usage.day = ${TODAY}`;
   }
 }
 
@@ -142,4 +132,15 @@ export class ByteAllowance {
 function exceeded({ day, endsAt, secondsLeft }: UsageRow, quota: string): StorageError {
   const message = `the workspace has had its ${quota} of ${day} (UTC); more are taken from ${endsAt.toISOString()} on`;
   return new StorageError('QUOTA_EXCEEDED', message, { retryAfterMs: secondsLeft * 1_000 });
+}
+
+function usageOf(workspaceId: string, { filesPerDay, bytesPerDay }: DailyLimits): Prisma.Sql {
+  return Prisma.sql`
+    SELECT ${TODAY}::text AS day, (${TODAY} + 1)::timestamp AT TIME ZONE 'UTC' AS "endsAt",
+      extract(epoch FROM (${TODAY} + 1) - ${UTC})::float8 AS "secondsLeft", usage.files, usage.bytes,
+      coalesce(own.files_per_day, nullif(${filesPerDay}::bigint, 0)) AS "filesPerDay",
+      coalesce(own.bytes_per_day, nullif(${bytesPerDay}::bigint, 0)) AS "bytesPerDay"
+    FROM (SELECT ${workspaceId}::uuid AS id) AS workspace
+    LEFT JOIN core_storage_quota AS own ON own.workspace_id = workspace.id
+    LEFT JOIN core_storage_usage AS usage ON usage.workspace_id = workspace.id AND usage.day = ${TODAY}`;
 }

@@ -120,7 +120,8 @@ export class PartSender {
     body: Buffer,
     { integrity, headers, isPutConditional }: SendingMode,
   ): Promise<void> {
-    const { input, payloadHash } = await this.hashing(() => digestPart(integrity, body));
+    const { input, payloadHash, name } = await this.hashing(() => digestPart(integrity, body));
+    attempt.putDigest = name;
     const { bucket: Bucket, key: Key, token } = attempt.target;
     const send = async () => {
       const command = new PutObjectCommand({

@@ -72,6 +72,8 @@ export class UploadAttempt {
   completion: { readonly parts: CompletedPart[]; error?: unknown } | undefined;
   /** The one PUT, after all bytes were read: `unclear` once a try of it ended without an answer that settles it. */
   put: 'unsent' | 'sent' | 'unclear' = 'unsent';
+  /** Of the bytes of the one PUT, as PartHash names it. */
+  putDigest: string | undefined;
   /** `If-None-Match: *` goes with Complete. */
   isCompleteConditional = false;
   firstError: unknown;

@@ -1,0 +1,87 @@
+import type { ByteSource } from '../source/byte-source.js';
+
+/** A source is judged by so much of the time in which its bytes were waited for, in ms. */
+const LOOK_MS = 1_000;
+
+/**
+ * How fast a source gives what it is asked for. Only time counts in which its answer or a read is waited for, so that a
+ * slow store, or a want of part buffers, never makes a source look slow.
+ */
+export class SourcePace {
+  private bytes = 0;
+  private waitedMs = 0;
+  private waits = 0;
+  private since = 0;
+
+  constructor(private readonly now: () => number = performance.now.bind(performance)) {}
+
+  count(bytes: number): void {
+    this.bytes += bytes;
+  }
+
+  async during<Result>(waiting: Promise<Result>): Promise<Result> {
+    this.change(1);
+    try {
+      return await waiting;
+    } finally {
+      this.change(-1);
+    }
+  }
+
+  /** The same source, its reads watched. */
+  watch(source: ByteSource): ByteSource {
+    return new WatchedSource(source, this);
+  }
+
+  /** Bytes a second since the look before; null while too little was waited for. */
+  look(): number | null {
+    this.change(0);
+    if (this.waitedMs < LOOK_MS) return null;
+    const bytesPerSecond = (this.bytes * 1_000) / this.waitedMs;
+    this.bytes = 0;
+    this.waitedMs = 0;
+    return bytesPerSecond;
+  }
+
+  private change(by: number): void {
+    const at = this.now();
+    if (this.waits > 0) this.waitedMs += at - this.since;
+    this.since = at;
+    this.waits += by;
+  }
+}
+
+class WatchedSource implements ByteSource {
+  constructor(
+    private readonly source: ByteSource,
+    private readonly pace: SourcePace,
+  ) {}
+
+  get length() {
+    return this.source.length;
+  }
+
+  get contentEncoding() {
+    return this.source.contentEncoding;
+  }
+
+  get isLengthVerified() {
+    return this.source.isLengthVerified;
+  }
+
+  get version() {
+    return this.source.version;
+  }
+
+  get readsAtOnce() {
+    return this.source.readsAtOnce;
+  }
+
+  read(buffer: Buffer): Promise<number> {
+    return this.pace.during(this.source.read(buffer));
+  }
+
+  destroy(reason: Error): void {
+    this.source.destroy(reason);
+  }
+}
