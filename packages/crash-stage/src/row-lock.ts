@@ -54,10 +54,10 @@ export class RowLock {
    * waits all the same: it looks at the connection only afterwards.
    */
   async releaseWithoutThem(): Promise<void> {
-    await this.watcher.query('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid', [
-      (await this.waiting()).map(({ pid }) => pid),
-    ]);
-    while ((await this.waiting()).length > 0) await sleep(POLL_MS);
+    const ended = (await this.waiting()).map(({ pid }) => pid);
+    await this.watcher.query('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid', [ended]);
+    // Others may have come to wait meanwhile: the next owner, where the lease has run out.
+    while ((await this.waiting()).some(({ pid }) => ended.includes(pid))) await sleep(POLL_MS);
     await this.release();
   }
 

@@ -10,6 +10,12 @@ export type CrashEnding = 'DONE' | StorageErrorCode | 'no row' | 'deleted' | 'hi
 /** What is downloaded beyond the file. 'in flight': the parts in flight and the one that was being read. */
 export type DownloadedAgain = 'nothing' | 'in flight' | 'the file';
 
+/** The servers that rows are played on: local-s3 by `pnpm test`, the real ones by `pnpm test:external`. */
+export type PlayedStoreName = 'local-s3' | 'swift' | 'ceph';
+
+/** Of rows whose ending does not depend on what the store does. */
+export const LOCAL_ALONE: readonly PlayedStoreName[] = ['local-s3'];
+
 /** A process or a server that dies, sleeps or is taken away, and how the transfer ends. */
 export interface CrashFault {
   readonly fault: string;
@@ -18,6 +24,12 @@ export interface CrashFault {
   readonly ending: CrashEnding;
   readonly again: DownloadedAgain;
   readonly why: string;
+  /** Default: every one. */
+  readonly stores?: readonly PlayedStoreName[];
+  /** The server is killed, and with it the calls of every other transfer there. */
+  readonly isStoreKilled?: boolean;
+  /** A store that dies between the object and the end of its upload shows both from then on, as Ceph does. */
+  readonly mayShowUpload?: boolean;
   /** Default: 3. */
   readonly leaseSeconds?: number;
   /** Default: four parts and a half. */

@@ -1,27 +1,38 @@
 import { afterAll, beforeAll, describe, it } from '@jest/globals';
 import { CrashStage } from '@s3-transfer/crash-stage';
+import { verifyInvariants } from '../support/verify-invariants.js';
 import { expectEnding } from './crash-ending.js';
-import type { CrashFault } from './crash-fault.js';
-import { CRASH_FAULTS } from './crash-faults.js';
+import type { CrashFault, PlayedStoreName } from './crash-fault.js';
+import { crashFaultsOn } from './crash-faults.js';
 import { CrashPlay } from './crash-play.js';
 import { CrashProduct } from './crash-product.js';
+import { type PlayedStore, playedStoreName, startPlayedStore } from './played-store.js';
 
 /** Most of a row's time is that of a lease, which needs no processor. */
 const STAGES = 3;
 /** Waiting for a stage included, on a machine that has much else to do. */
 const TIME_LIMIT_MS = 20 * 60_000;
 
+/** Beside a real server, and whatever runs next to it, an owner is not always heard of within 3 s. */
+const PATIENCE: Partial<Record<PlayedStoreName, Readonly<Record<string, string>>>> = {
+  swift: { TRANSFER_LEASE_SECONDS: '6' },
+  ceph: { TRANSFER_LEASE_SECONDS: '6' },
+};
+
+let store: PlayedStore;
 const products: CrashProduct[] = [];
 const free: CrashProduct[] = [];
 const waiting: ((product: CrashProduct) => void)[] = [];
 
 async function open(variables: Readonly<Record<string, string>> = {}): Promise<CrashProduct> {
-  const product = await CrashProduct.start(await CrashStage.open(), variables);
+  const stage = await CrashStage.open(store.shared === undefined ? {} : { store: store.shared });
+  const product = await CrashProduct.start(stage, { S3_STORE: store.name, ...PATIENCE[store.name], ...variables });
   products.push(product);
   return product;
 }
 
 beforeAll(async () => {
+  store = await startPlayedStore();
   free.push(...(await Promise.all(Array.from({ length: STAGES }, () => open()))));
 }, TIME_LIMIT_MS);
 
@@ -30,11 +41,28 @@ afterAll(async () => {
     await product.close();
     await product.stage.close();
   }
+  await store.close();
 }, TIME_LIMIT_MS);
 
-describe('whatever dies, the transfer ends as the table says', () => {
-  const rows = CRASH_FAULTS.map((row) => [`${row.fault} when ${row.instant}: ${row.ending}`, row] as const);
-  it.concurrent.each(rows)('%s', (_title, row) => playRow(row), TIME_LIMIT_MS);
+describe(`whatever dies, the transfer ends as the table says, on ${playedStoreName()}`, () => {
+  const faults = crashFaultsOn(playedStoreName());
+  const isAlone = ({ isStoreKilled = false }: CrashFault) => isStoreKilled && playedStoreName() !== 'local-s3';
+  const titled = (rows: readonly CrashFault[]) =>
+    rows.map((row) => [`${row.fault} when ${row.instant}: ${row.ending}`, row] as const);
+
+  it.concurrent.each(titled(faults.filter((row) => !isAlone(row))))('%s', (_title, row) => playRow(row), TIME_LIMIT_MS);
+
+  const alone = titled(faults.filter(isAlone));
+  if (alone.length > 0) it.each(alone)('%s', (_title, row) => playRow(row), TIME_LIMIT_MS);
+
+  it(
+    'every object is whole when all is over, also those that the store might have taken for garbage',
+    async () => {
+      await store.collectGarbage();
+      for (const { client } of products) await verifyInvariants(client);
+    },
+    TIME_LIMIT_MS,
+  );
 });
 
 async function playRow(row: CrashFault): Promise<void> {

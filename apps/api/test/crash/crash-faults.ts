@@ -1,4 +1,4 @@
-import type { CrashFault } from './crash-fault.js';
+import type { CrashFault, PlayedStoreName } from './crash-fault.js';
 import { REQUEST_FAULTS } from './request-faults.js';
 import { SERVER_FAULTS } from './server-faults.js';
 import { WORKER_FAULTS } from './worker-faults.js';
@@ -10,3 +10,7 @@ export const CRASH_FAULTS: readonly CrashFault[] = [
   ...SERVER_FAULTS,
   ...REQUEST_FAULTS,
 ];
+
+export function crashFaultsOn(store: PlayedStoreName): CrashFault[] {
+  return CRASH_FAULTS.filter(({ stores }) => stores?.includes(store) ?? true);
+}

@@ -13,7 +13,7 @@ import {
 import type { S3Call, S3Operation } from '@s3-transfer/s3-faults';
 import type { StorageFile } from '../../src/storage/storage-file.repository.js';
 import { type CrashProduct, POISON_FILE } from './crash-product.js';
-import { readObject, type StoredObject } from './stored-object.js';
+import { hasObject, readObject, type StoredObject } from './stored-object.js';
 
 /** After the end of a lease, within which the next owner is there. */
 export const RECOVERY_MS = 15_000;
@@ -123,6 +123,24 @@ export class CrashPlay {
     );
   }
 
+  /** When the call is on its way to the store, which may be done with it already. */
+  async reaches(operation: S3Operation, partNumber?: number): Promise<void> {
+    await this.stage.proxy.waitForCall(
+      (call) =>
+        this.isOwn(call, operation) && call.isForwarded && (partNumber === undefined || call.partNumber === partNumber),
+    );
+  }
+
+  /** Every part is stored, and so long ago Complete was passed on to the store: who works on it. */
+  async beginUpToComplete(agoMs: number): Promise<ProductProcess> {
+    await this.beginUpTo(this.file.sizeBytes - 1);
+    const owner = await this.owner();
+    this.file.release();
+    await this.reaches('CompleteMultipartUpload');
+    await this.pass(agoMs);
+    return owner;
+  }
+
   /** Holds the row, so that a statement that changes it stands still; foreign keys to it do not. */
   async lockRow(): Promise<RowLock> {
     return await this.stage.lock('SELECT FROM core_storage_file WHERE id = $1 FOR NO KEY UPDATE', [this.id]);
@@ -139,7 +157,8 @@ export class CrashPlay {
 
   /** The object is made and proven, and the statement that says DONE stands still before it changes the row. */
   async standStillBeforeDone(): Promise<RowLock> {
-    await this.slowAnswer('HeadObject');
+    // Not HEAD: where Complete overwrites without a word, one goes out before it as well.
+    await this.slowAnswer('GetObject');
     const lock = await this.lockRow();
     await lock.blocks(DONE);
     return lock;
@@ -232,7 +251,12 @@ export class CrashPlay {
   }
 
   async deleteFile(isHard: boolean): Promise<void> {
-    await this.product.client.transfers.deleteFile(await this.findFile(), isHard);
+    const { transfers } = this.product.client;
+    const file = await this.findFile();
+    const remove = () => transfers.deleteFile(file, isHard);
+    // An owner that is slow to let go is answered with this, and the advice to delete again.
+    const isBusy = (error: { code?: unknown }) => error.code === 'FILE_BUSY';
+    await remove().catch((error) => (isBusy(error) ? remove() : Promise.reject(error)));
   }
 
   async cancel(): Promise<void> {
@@ -276,6 +300,10 @@ export class CrashPlay {
   /** Undefined where there is none. */
   async object(): Promise<StoredObject | undefined> {
     return await readObject(this.stage, this.path);
+  }
+
+  async hasObject(): Promise<boolean> {
+    return await hasObject(this.stage, this.path);
   }
 
   async row(): Promise<TransferRow | undefined> {

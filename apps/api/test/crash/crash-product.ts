@@ -89,6 +89,10 @@ export class CrashProduct {
     this.replaceDead();
   }
 
+  get isStoreReal(): boolean {
+    return this.variables.S3_STORE !== 'local-s3';
+  }
+
   get leaseMs(): number {
     return Number(this.variables.TRANSFER_LEASE_SECONDS) * 1_000;
   }

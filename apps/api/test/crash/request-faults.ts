@@ -1,7 +1,7 @@
 import { expect } from '@jest/globals';
 import { PART_SIZE_BYTES } from '@s3-transfer/crash-stage';
 import { mintToken } from '../support/test-token.js';
-import type { CrashFault } from './crash-fault.js';
+import { type CrashFault, LOCAL_ALONE } from './crash-fault.js';
 import type { CrashPlay } from './crash-play.js';
 
 const API_KILLED = 'the API is killed';
@@ -23,6 +23,7 @@ export const REQUEST_FAULTS: readonly CrashFault[] = [
   {
     fault: API_KILLED,
     instant: 'the row is inserted, and not committed with its job',
+    stores: LOCAL_ALONE,
     ending: 'no row',
     again: 'nothing',
     why: 'row and job are committed together, or not at all',
@@ -55,6 +56,7 @@ export const REQUEST_FAULTS: readonly CrashFault[] = [
   {
     fault: API_KILLED,
     instant: `it runs the transfer itself: ${PAUSED}`,
+    stores: LOCAL_ALONE,
     ending: 'DONE',
     again: 'in flight',
     why: 'a worker goes on',
@@ -74,6 +76,7 @@ export const REQUEST_FAULTS: readonly CrashFault[] = [
   {
     fault: 'a job is delivered a second time',
     instant: PAUSED,
+    stores: LOCAL_ALONE,
     ending: 'DONE',
     again: 'nothing',
     why: 'the second worker finds the row leased, and lets go',
@@ -86,11 +89,50 @@ export const REQUEST_FAULTS: readonly CrashFault[] = [
   {
     fault: 'two workers have a job for the same row',
     instant: 'both claim it at once',
+    stores: LOCAL_ALONE,
     ending: 'DONE',
     again: 'nothing',
     why: 'one UPDATE decides',
     async play(play) {
       await play.beginClaimedTwice();
+    },
+  },
+  {
+    fault: 'the transfer is cancelled',
+    instant: PAUSED,
+    ending: 'TRANSFER_CANCELLED',
+    again: 'nothing',
+    why: 'the owner learns of it with its next renewal, and cleans up',
+    async play(play) {
+      await play.beginUpTo(BETWEEN_PARTS);
+      await play.cancel();
+      await play.ended();
+      play.letGo();
+    },
+  },
+  {
+    fault: 'the transfer is cancelled, and the worker is killed',
+    instant: PAUSED,
+    ending: 'TRANSFER_CANCELLED',
+    again: 'nothing',
+    why: 'the next owner ends what is there, and begins nothing',
+    async play(play) {
+      await play.beginUpTo(BETWEEN_PARTS);
+      const owner = await play.owner();
+      await play.cancel();
+      await play.product.kill(owner);
+      play.letGo();
+    },
+  },
+  {
+    fault: 'the transfer is cancelled',
+    instant: 'Complete was carried out, and its answer not read',
+    ending: 'DONE',
+    again: 'nothing',
+    why: 'the object is there, whole: it is too late to end it',
+    async play(play) {
+      await play.slowAnswer('CompleteMultipartUpload');
+      await play.cancel();
     },
   },
   {
@@ -174,6 +216,7 @@ export const REQUEST_FAULTS: readonly CrashFault[] = [
   {
     fault: 'the store is full for longer than a call is made again',
     instant: 'the first part is sent',
+    stores: LOCAL_ALONE,
     ending: 'DONE',
     again: 'the file',
     why: 'the try failed, and another one follows',
@@ -211,6 +254,7 @@ export const REQUEST_FAULTS: readonly CrashFault[] = [
   {
     fault: 'the source honours ranges no more, and the worker is killed',
     instant: PAUSED,
+    stores: LOCAL_ALONE,
     ending: 'DONE',
     again: 'the file',
     why: 'it sends the whole file, or none: the next owner starts over',

@@ -1,7 +1,8 @@
-import { LEASE_MS, PART_SIZE_BYTES, type RowLock } from '@s3-transfer/crash-stage';
+import { PART_SIZE_BYTES, type RowLock } from '@s3-transfer/crash-stage';
 import type { S3Operation } from '@s3-transfer/s3-faults';
-import type { CrashFault } from './crash-fault.js';
+import { type CrashFault, LOCAL_ALONE } from './crash-fault.js';
 import type { CrashPlay } from './crash-play.js';
+import { WHILE_COMPLETING_MS } from './worker-faults.js';
 
 const STORE_KILLED = 'the store is killed, and started again';
 const DATABASE_KILLED = 'PostgreSQL is killed, and started again';
@@ -17,15 +18,29 @@ function storeKilledAt(
   return {
     fault: STORE_KILLED,
     ending: 'DONE',
+    isStoreKilled: true,
     ...row,
     async play(play) {
       await play.begin();
-      await play.stage.proxy.waitForCall(
-        (call) =>
-          play.isOwn(call, operation) &&
-          call.isForwarded &&
-          (partNumber === undefined || call.partNumber === partNumber),
-      );
+      await play.reaches(operation, partNumber);
+      await play.stage.killStore();
+      await play.stage.restartStore();
+    },
+  };
+}
+
+/** Ceph has locked the upload then, for as long as a Complete may take: ten minutes, and 5 s in these tests. */
+function storeKilledWhileCompleting(agoMs: number): CrashFault {
+  return {
+    fault: STORE_KILLED,
+    instant: `it has Complete since ${agoMs} ms, and may be working on it`,
+    isStoreKilled: true,
+    mayShowUpload: true,
+    ending: 'DONE',
+    again: 'nothing',
+    why: 'nothing is ended, and Complete is sent again only where HEAD shows no object, for as long as it takes; a store may show the upload beside its object from then on, and it is left alone',
+    async play(play) {
+      await play.beginUpToComplete(agoMs);
       await play.stage.killStore();
       await play.stage.restartStore();
     },
@@ -40,6 +55,7 @@ function databaseKilledAt(
   return {
     fault: DATABASE_KILLED,
     ending: 'DONE',
+    stores: LOCAL_ALONE,
     ...row,
     async play(play) {
       const lock = await stand(play);
@@ -60,6 +76,7 @@ function betweenParts(
     instant: 'two parts are stored, and the third is being read',
     ending: 'DONE',
     again: 'in flight',
+    stores: LOCAL_ALONE,
     async play(play) {
       await play.beginUpTo(BETWEEN_PARTS);
       await happen(play);
@@ -75,14 +92,26 @@ export const SERVER_FAULTS: readonly CrashFault[] = [
     why: 'another upload is begun; one that was made and not told is looked for and ended',
   }),
   storeKilledAt('UploadPart', { instant: 'the third part has reached it', again: 'nothing', why: CALLED_AGAIN }, 3),
-  storeKilledAt('CompleteMultipartUpload', {
-    instant: 'Complete has reached it',
+  ...WHILE_COMPLETING_MS.map((agoMs) => storeKilledWhileCompleting(agoMs)),
+  {
+    fault: 'the store and the worker are killed, and started again',
+    instant: 'the store has Complete since 10 ms, and may be working on it',
+    isStoreKilled: true,
+    mayShowUpload: true,
+    ending: 'DONE',
     again: 'nothing',
-    why: 'HEAD says whether the object was made; if not, Complete is sent again',
-  }),
+    why: 'the next owner knows that Complete was sent: it looks, and never ends the upload',
+    async play(play) {
+      const owner = await play.beginUpToComplete(10);
+      await Promise.all([play.stage.killStore(), play.product.kill(owner)]);
+      await play.stage.restartStore();
+      play.letGo();
+    },
+  },
   {
     fault: STORE_KILLED,
     instant: 'Complete was carried out, and its answer lost',
+    isStoreKilled: true,
     ending: 'DONE',
     again: 'nothing',
     why: 'HEAD shows the object',
@@ -96,10 +125,11 @@ export const SERVER_FAULTS: readonly CrashFault[] = [
       await play.stage.restartStore();
     },
   },
-  storeKilledAt('HeadObject', { instant: 'the object is looked at', again: 'nothing', why: CALLED_AGAIN }),
+  storeKilledAt('GetObject', { instant: 'the object is made, and being read', again: 'nothing', why: CALLED_AGAIN }),
   {
     fault: 'the store is killed, and started again when the lease would have run out',
     instant: 'two parts are stored, and the third is being read',
+    isStoreKilled: true,
     ending: 'DONE',
     again: 'in flight',
     why: 'the owner lives and renews its lease; calls are made again, and then the whole try',
@@ -107,13 +137,14 @@ export const SERVER_FAULTS: readonly CrashFault[] = [
       await play.beginUpTo(BETWEEN_PARTS);
       await play.stage.killStore();
       play.file.release();
-      await play.pass(1.5 * LEASE_MS);
+      await play.pass(1.5 * play.product.leaseMs);
       await play.stage.restartStore();
     },
   },
   {
     fault: DATABASE_KILLED,
     instant: 'the row is claimed, and the first byte of the source awaited',
+    stores: LOCAL_ALONE,
     ending: 'DONE',
     again: 'nothing',
     why: 'the owner goes on, or another does when the lease has run out',
@@ -141,6 +172,7 @@ export const SERVER_FAULTS: readonly CrashFault[] = [
   {
     fault: DATABASE_KILLED,
     instant: 'Complete was carried out, and its answer not read',
+    stores: LOCAL_ALONE,
     ending: 'DONE',
     again: 'nothing',
     why: 'the object is proven before the row says DONE',
@@ -162,7 +194,7 @@ export const SERVER_FAULTS: readonly CrashFault[] = [
     },
     async (play) => {
       await play.stage.killPostgres();
-      await play.pass(1.5 * LEASE_MS);
+      await play.pass(1.5 * play.product.leaseMs);
       await play.stage.restartPostgres();
     },
   ),
@@ -171,6 +203,7 @@ export const SERVER_FAULTS: readonly CrashFault[] = [
   ),
   {
     fault: 'PostgreSQL is read-only for 2 s',
+    stores: LOCAL_ALONE,
     instant: 'three parts are stored, and the fourth is being read',
     ending: 'DONE',
     again: 'in flight',

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { GetObjectCommand } from '@aws-sdk/client-s3';
+import { GetObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
 import type { CrashStage } from '@s3-transfer/crash-stage';
 
 export interface StoredObject {
@@ -21,6 +21,17 @@ export async function readObject({ s3, bucket }: CrashStage, Key: string): Promi
     };
   } catch (error) {
     if ((error as Error).name === 'NoSuchKey') return undefined;
+    throw error;
+  }
+}
+
+/** Also of one whose bytes Swift removes just now, and which cannot be read. */
+export async function hasObject({ s3, bucket }: CrashStage, Key: string): Promise<boolean> {
+  try {
+    await s3.send(new HeadObjectCommand({ Bucket: bucket, Key }));
+    return true;
+  } catch (error) {
+    if ((error as Error).name === 'NotFound') return false;
     throw error;
   }
 }

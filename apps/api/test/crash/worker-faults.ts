@@ -1,11 +1,15 @@
 import { PART_SIZE_BYTES } from '@s3-transfer/crash-stage';
-import type { CrashFault } from './crash-fault.js';
+import { type CrashFault, LOCAL_ALONE, type PlayedStoreName } from './crash-fault.js';
 import { type CrashPlay, IN_FLIGHT_BYTES } from './crash-play.js';
 import { MAX_CRASHES } from './crash-product.js';
 
 const KILLED = 'the worker is killed';
 /** Fits into one PUT. */
 export const SMALL_BYTES = 300_000;
+/** Where a small file is one PUT: Swift refuses If-None-Match there, and gets it as an upload of one part. */
+export const STORES_WITH_PUT: readonly PlayedStoreName[] = ['local-s3', 'ceph'];
+/** Real servers put five parts together in some 20 to 100 ms. */
+export const WHILE_COMPLETING_MS = [0, 10, 30];
 /** Two parts are stored, and of the third a part is read. */
 const BETWEEN_PARTS = 2.4 * PART_SIZE_BYTES;
 
@@ -24,6 +28,22 @@ function killedAt(
       play.file.holdAt(sourceEndsAt);
       await play.standStill(...call);
       await play.killOwner();
+    },
+  };
+}
+
+/** The connection of the Complete under way ends with the worker. */
+function killedWhileCompleting(agoMs: number): CrashFault {
+  return {
+    fault: KILLED,
+    instant: `the store has Complete since ${agoMs} ms, and may be working on it`,
+    ending: 'DONE',
+    again: 'nothing',
+    why: 'nothing is ended, and Complete is sent again only where HEAD shows no object',
+    async play(play) {
+      const owner = await play.beginUpToComplete(agoMs);
+      await play.product.kill(owner);
+      play.letGo();
     },
   };
 }
@@ -108,6 +128,7 @@ export const WORKER_FAULTS: readonly CrashFault[] = [
     ending: 'DONE',
     again: 'in flight',
     why: 'as with a short lease, only later',
+    stores: LOCAL_ALONE,
     leaseSeconds: 30,
     async play(play) {
       await play.beginUpTo(BETWEEN_PARTS);
@@ -163,16 +184,25 @@ export const WORKER_FAULTS: readonly CrashFault[] = [
     again: 'nothing',
     why: 'HEAD shows no object: the next owner sends Complete again',
   }),
+  ...WHILE_COMPLETING_MS.map((agoMs) => killedWhileCompleting(agoMs)),
   killedAt(['CompleteMultipartUpload', 'after'], {
     instant: 'the store has made the object, and its answer was not read',
     again: 'nothing',
     why: 'HEAD shows the object with the token of this file: neither Complete nor Abort is sent again',
   }),
-  killedAt(['HeadObject', 'before'], {
+  {
+    fault: KILLED,
     instant: 'the object is made, and being looked at',
+    ending: 'DONE',
     again: 'nothing',
     why: 'the next owner looks again',
-  }),
+    async play(play) {
+      // Only then: where Complete would overwrite without a word, another look goes before it.
+      await play.slowAnswer('CompleteMultipartUpload');
+      await play.standStill('HeadObject', 'before', { act: async () => {} });
+      await play.killOwner();
+    },
+  },
   killedAt(['GetObject', 'before'], {
     instant: 'the object is made, and its first byte being read',
     again: 'nothing',
@@ -225,17 +255,20 @@ export const WORKER_FAULTS: readonly CrashFault[] = [
   killedAt(['PutObject', 'before'], {
     instant: 'a small file is on its way to the store',
     sizeBytes: SMALL_BYTES,
+    stores: STORES_WITH_PUT,
     again: 'the file',
     why: 'nothing is stored: the next owner begins anew',
   }),
   killedAt(['PutObject', 'after'], {
     instant: 'the store has a small file, and its answer was not read',
     sizeBytes: SMALL_BYTES,
+    stores: STORES_WITH_PUT,
     again: 'nothing',
     why: 'HEAD shows the object with the token of this file',
   }),
   {
     fault: 'each worker that runs the transfer dies of it, whoever takes it up',
+    stores: LOCAL_ALONE,
     instant: 'two parts are stored, and the third is about to be sent',
     ending: 'TRANSFER_CRASHED',
     again: 'the file',

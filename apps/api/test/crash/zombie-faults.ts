@@ -1,8 +1,8 @@
 import { expect } from '@jest/globals';
 import { LEASE_MS, PART_SIZE_BYTES, type ProductProcess } from '@s3-transfer/crash-stage';
-import type { CrashFault } from './crash-fault.js';
+import { type CrashFault, LOCAL_ALONE } from './crash-fault.js';
 import type { CrashPlay } from './crash-play.js';
-import { SMALL_BYTES } from './worker-faults.js';
+import { SMALL_BYTES, STORES_WITH_PUT } from './worker-faults.js';
 
 const STOPPED = 'the worker sleeps past its lease (SIGSTOP) and wakes up';
 /** What a worker logs that finds its row, or its connections, gone. */
@@ -90,6 +90,7 @@ export const ZOMBIE_FAULTS: readonly CrashFault[] = [
     ending: 'DONE',
     again: 'the file',
     sizeBytes: SMALL_BYTES,
+    stores: STORES_WITH_PUT,
     why: 'a try never puts its bytes in the place of a later one',
     async play(play) {
       const lock = await play.standStillBeforeComplete();
@@ -117,6 +118,7 @@ export const ZOMBIE_FAULTS: readonly CrashFault[] = [
   },
   {
     fault: 'the event loop of the worker is blocked for longer than its lease',
+    stores: LOCAL_ALONE,
     instant: 'two parts are stored, and the third is being read',
     ending: 'DONE',
     again: 'in flight',
@@ -135,6 +137,7 @@ export const ZOMBIE_FAULTS: readonly CrashFault[] = [
   },
   {
     fault: 'the worker sleeps for half of its lease',
+    stores: LOCAL_ALONE,
     instant: 'two parts are stored, and the third is being read',
     ending: 'DONE',
     again: 'nothing',

@@ -1,6 +1,6 @@
 import { BEHAVIOURS, type ParameterValues } from '@s3-transfer/hostile-source';
 import { FAULTS } from '@s3-transfer/s3-faults';
-import type { CrashFault } from '../crash/crash-fault.js';
+import type { CrashFault, PlayedStoreName } from '../crash/crash-fault.js';
 import { CRASH_FAULTS } from '../crash/crash-faults.js';
 import { SOURCE_FAULTS, type SourceFault } from './source-faults.js';
 import { STORE_FAULTS, type StoreFault } from './store-faults.js';
@@ -8,6 +8,12 @@ import type { Ending } from './transfer-ending.js';
 
 /** Of the storages that rows are played on. */
 const PART_SIZE_BYTES = 5 * 1024 ** 2;
+
+const STORE_TITLES: Readonly<Record<PlayedStoreName, string>> = {
+  'local-s3': 'local-s3',
+  swift: 'Swift',
+  ceph: 'Ceph',
+};
 
 /** docs/faults.md, whole. */
 export function formatFaultsPage(): string {
@@ -31,7 +37,9 @@ export function formatFaultsPage(): string {
     formatTable(['the source', 'the request comes with', 'the transfer ends', 'why'], SOURCE_FAULTS.map(sourceCells)),
     '## Stores',
     'What a store does is a fault of `packages/s3-faults`. A small file is one PUT, a large one an upload in parts. Between ' +
-      'two tries the tests wait a hundredth of what the product waits by default, so 60 ms here stand for six seconds.',
+      'two tries the tests wait a hundredth of what the product waits by default, so 60 ms here stand for six seconds. ' +
+      '`pnpm test` plays all of them on local-s3; `pnpm test:external` plays what happens to a Complete on Swift and Ceph ' +
+      'too, with the proxy in front of the real server and a tenth of the waits, but for an object that appears late.',
     formatTable(['the store', 'when', 'the file', 'the transfer ends', 'why'], STORE_FAULTS.map(storeCells)),
     '## Processes',
     'Two workers, the API, PostgreSQL and the store run as processes of their own, and the lease is 3 s. Killed is kill -9, ' +
@@ -41,7 +49,14 @@ export function formatFaultsPage(): string {
       'every byte of every object.',
     'Downloaded again is what the source sends beyond the file: at most the parts in flight and the one that is being read, ' +
       'three parts here. The next owner has the row 15 s after the end of the lease at the latest.',
-    formatTable(['what happens', 'when', 'the transfer ends', 'downloaded again', 'why'], CRASH_FAULTS.map(crashCells)),
+    '`pnpm test` plays all rows on local-s3; `pnpm test:external --crashes` plays those that the store has a part in on ' +
+      'OpenStack Swift and Ceph RGW too, with the same endings. There kill -9 hits the gateway, and Ceph locks an upload ' +
+      'for 5 s when a Complete of it is killed (`rgw_mp_lock_max_time`, 600 s by default). When all rows are over, and ' +
+      'Ceph has collected its garbage, every byte of every object is read once more.',
+    formatTable(
+      ['what happens', 'when', 'the transfer ends', 'downloaded again', 'why', 'played on'],
+      CRASH_FAULTS.map(crashCells),
+    ),
   ]
     .join('\n\n')
     .concat('\n');
@@ -68,13 +83,14 @@ function storeCells({ fault, calls, parameters, sizeBytes, beside, ending, why }
   ];
 }
 
-function crashCells({ fault, instant, sizeBytes, ending, again, why }: CrashFault): string[] {
+function crashCells({ fault, instant, sizeBytes, ending, again, why, stores }: CrashFault): string[] {
   return [
     fault,
     `${instant}${sizeBytes === undefined ? '' : ' (a file of one part)'}`,
     formatCrashEnding(ending),
     again,
     why,
+    stores === undefined ? 'all three' : stores.map((name) => STORE_TITLES[name]).join(', '),
   ];
 }
 

@@ -36,6 +36,8 @@ export function formatCompatibilityPage({ date, measured, facts, advice }: Compa
     "The same command fails unless the module's transfer tests pass on all of them, and transfers of 0 bytes, 1 part, 25 MiB " +
       'and 1,001 x 5 MiB end right. Where a store takes fewer parts, as Swift does, they are larger ones, or the transfer is ' +
       'refused with the figure.',
+    'On Swift and Ceph it also plays what [faults.md](faults.md) (Processes, and Stores: a Complete) tells of a killed worker, a killed ' +
+      'gateway, a sleeper that wakes up, a lost Complete, a cancel and a delete in the middle: `pnpm test:external --crashes`.',
     '## What the servers do not do, and what the product does about it',
     'A case says what AWS documents, or what real servers were seen to do.',
     ...formatShortfalls(measured, advice),

@@ -4,7 +4,9 @@ import { startCeph } from '../ceph/start-ceph.js';
 import type { RealStore } from '../real-store.js';
 import { startSwift } from '../swift/start-swift.js';
 
-export const STORE_NAMES = ['local-s3', 'swift', 'ceph'] as const;
+export const REAL_STORE_NAMES = ['swift', 'ceph'] as const;
+export type RealStoreName = (typeof REAL_STORE_NAMES)[number];
+export const STORE_NAMES = ['local-s3', ...REAL_STORE_NAMES] as const;
 export type StoreName = (typeof STORE_NAMES)[number];
 
 /** A running server, and what the checks need to know of it. */

@@ -1,19 +1,29 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { checkContract } from './check-contract.js';
+import { checkCrashes } from './check-crashes.js';
 import { checkModel } from './check-model.js';
 import { checkTransfers } from './check-transfers.js';
 import { type Advice, formatCompatibilityPage, type MeasuredStore, readOutcomes } from './compatibility-page.js';
-import { type JudgedStore, STORE_NAMES, type StoreName, startStore } from './judged-store.js';
+import {
+  type JudgedStore,
+  REAL_STORE_NAMES,
+  type RealStoreName,
+  STORE_NAMES,
+  type StoreName,
+  startStore,
+} from './judged-store.js';
 import { readStoreFacts } from './store-facts.js';
 import { addTallies, summarise, type Tally } from './tally.js';
 
-const USAGE = `pnpm test:external [--only swift|ceph|local-s3 ...] [--no-transfers] [--write]
+const USAGE = `pnpm test:external [--only swift|ceph|local-s3 ...] [--no-transfers | --crashes] [--write]
 
 Starts OpenStack Swift and Ceph from Debian packages, which it installs when they are missing (root), and runs the S3 contract and
-the module's transfer tests on them and on local-s3. Then spin walks the model in docs/model.
+the module's transfer tests on them and on local-s3. Then it plays the crash rows of docs/faults.md on both at once, each on a server
+of their own, and spin walks the model in docs/model.
 --only          a server, as often as needed; the page is then neither compared nor written, and no model walked
 --no-transfers  the contract alone
+--crashes       the crash rows alone
 --write         writes docs/compatibility.md; without it the run fails where that page tells other outcomes
 Exit code: 0 as expected, 1 something else, 2 wrong use or a server that did not start.`;
 
@@ -36,6 +46,7 @@ async function main(): Promise<number> {
     options: {
       only: { type: 'string', multiple: true, default: [] },
       'no-transfers': { type: 'boolean', default: false },
+      crashes: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -51,18 +62,19 @@ async function main(): Promise<number> {
   const stopping = new AbortController();
   let current: JudgedStore | undefined;
   let transfers: Promise<Tally> | undefined;
+  let crashes: Promise<Tally[]> | undefined;
   let model: Promise<Tally> | undefined;
   for (const [name, number] of Object.entries(SIGNALS)) {
     process.once(name, async () => {
       stopping.abort();
-      await Promise.allSettled([transfers, model, current?.stop()]);
+      await Promise.allSettled([transfers, crashes, model, current?.stop()]);
       process.exit(128 + number); // Takes a server along that is still starting.
     });
   }
 
   const tallies: Tally[] = [];
   const measured: MeasuredStore[] = [];
-  for (const name of names) {
+  for (const name of values.crashes ? [] : names) {
     current = await startTimed(name);
     try {
       const contract = await timed(`${name}: contract`, () => checkContract(current as JudgedStore, print));
@@ -76,7 +88,13 @@ async function main(): Promise<number> {
       await current.stop();
     }
   }
-  if (names.length === STORE_NAMES.length) {
+  if (!values['no-transfers']) {
+    const played = REAL_STORE_NAMES.filter((name) => names.includes(name));
+    const play = (name: RealStoreName) => timed(`${name}: crashes`, () => checkCrashes(name, print, stopping.signal));
+    crashes = Promise.all(played.map(play)); // Most of their time is that of leases.
+    tallies.push(...(await crashes));
+  }
+  if (names.length === STORE_NAMES.length && !values.crashes) {
     tallies.push(await checkPage(measured, values.write));
     model = timed('model', () => checkModel(print, stopping.signal));
     tallies.push(await model);

@@ -155,6 +155,8 @@ export class BucketAudit {
       if (stillThere !== uploadId) continue;
       if (row !== null && isFailed)
         return await this.breachIfSame(row, 'failed', 'parts of an upload are left', audited);
+      // Not left: the object's own, which the store shows although it has carried out its Complete.
+      if (row?.transferStatus === 'DONE' && (await this.proof.isMadeOf(upload, signal))) return;
       const beside =
         row === null ? 'without row and purge entry' : `beside a ${row.transferStatus} row that does not know it`;
       tally.breach({ rule: 'orphan', key, ...(row !== null ? { fileId: row.id } : {}), what: `an upload ${beside}` });

@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { CompleteMultipartUploadCommand, ListPartsCommand, UploadPartCommand } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { PgBoss } from 'pg-boss';
 import { JudgedStorage } from '../../../test/support/judged-storage.js';
@@ -306,6 +307,25 @@ describe('the bucket', () => {
     expect(violations).toContainEqual(expect.objectContaining({ rule: 'orphan', key: alone }));
     expect(violations).toContainEqual(expect.objectContaining({ rule: 'orphan', key: path, fileId: id }));
     expect(await findViolations({ graceMs: 60_000 })).toEqual([]);
+  });
+
+  it('may hold an upload that the object of a DONE row is made of, as Ceph shows it after a Complete that broke off', async () => {
+    const path = newPath();
+    const id = randomUUID();
+    const uploadId = await storage.beginUpload(path, `${id}.1`);
+    const again = await storage.beginUpload(path, `${id}.1`); // The same part: this one stays.
+    const place = { Bucket: storage.bucket, Key: path, UploadId: uploadId };
+    const { Parts } = await judged.s3.send(new ListPartsCommand(place));
+    await judged.s3.send(new CompleteMultipartUploadCommand({ ...place, MultipartUpload: { Parts } }));
+    await query(
+      `INSERT INTO core_storage_file (id, workspace_id, type, path, bucket, transfer_status, attempts, size)
+       VALUES ($1, $2, 'avatar', $3, $4, 'DONE', 1, 5)`,
+      [id, workspaceId, path, storage.bucket],
+    );
+    expect(await findViolations()).toEqual([]);
+    const other = { Bucket: storage.bucket, Key: path, UploadId: again, PartNumber: 1, Body: 'other' };
+    await judged.s3.send(new UploadPartCommand(other));
+    expect(await findOne()).toMatchObject({ rule: 'orphan', key: path, fileId: id });
   });
 
   it('may hold the upload of a row that goes on, and those of other programs', async () => {

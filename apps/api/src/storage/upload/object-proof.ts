@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import {
   GetObjectCommand,
@@ -128,6 +129,17 @@ export class ObjectProof {
     }
   }
 
+  /**
+   * Whether the object at the key is just these parts. Ceph goes on to show an upload whose Complete was broken off behind
+   * its object: an Abort of it destroys the object.
+   */
+  async isMadeOf(upload: OpenUpload, signal?: AbortSignal): Promise<boolean> {
+    const found = await this.findPatiently(upload, 'look at');
+    if (found?.etag == null) return false;
+    const parts = await this.listParts(upload, signal);
+    return parts.length > 0 && found.etag === etagOf(parts);
+  }
+
   private async head({ bucket, key }: ObjectPlace): Promise<FoundObject | undefined> {
     try {
       return toFoundObject(await this.clients.control.send(new HeadObjectCommand({ Bucket: bucket, Key: key })));
@@ -145,6 +157,12 @@ export class ObjectProof {
     (Body as Readable | undefined)?.on('error', () => {}).destroy();
     return ContentLength ?? 0;
   }
+}
+
+/** Of the object that is put together from them, where the store makes ETags as AWS does: MD5 of their MD5 sums. */
+function etagOf(parts: readonly Part[]): string {
+  const sums = parts.map(({ ETag = '' }) => Buffer.from(ETag.replaceAll('"', ''), 'hex'));
+  return `${createHash('md5').update(Buffer.concat(sums)).digest('hex')}-${parts.length}`;
 }
 
 function toFoundObject(answer: Pick<HeadObjectCommandOutput, 'ContentLength' | 'ETag' | 'Metadata'>): FoundObject {
