@@ -13,12 +13,15 @@ import { parseArgs } from 'node:util';
 import { rounded } from './figures.js';
 import { profileTransfer } from './profile.js';
 import { prepareRivals } from './rivals.js';
+import { budget } from './rows/budget.js';
 import { droppingSource } from './rows/dropping-source.js';
 import { https } from './rows/https.js';
 import { localStore } from './rows/local-store.js';
 import { manyAtOnce } from './rows/many-at-once.js';
 import { memory } from './rows/memory.js';
+import { millionRows } from './rows/million-rows.js';
 import { presigning } from './rows/presigning.js';
+import { slowHosts } from './rows/slow-hosts.js';
 import { slowSource } from './rows/slow-source.js';
 import { throughput } from './rows/throughput.js';
 import { Stage } from './stage.js';
@@ -31,6 +34,9 @@ const ROWS = {
   memory,
   'dropping-source': droppingSource,
   'many-at-once': manyAtOnce,
+  budget,
+  'slow-hosts': slowHosts,
+  'million-rows': millionRows,
   presign: presigning,
 };
 const RESULTS = new URL('results.json', import.meta.url);

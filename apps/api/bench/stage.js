@@ -17,6 +17,7 @@ const MIGRATIONS_DIR = fileURLToPath(new URL('../../../prisma/migrations', impor
 
 export class Stage {
   #folder;
+  #postgres;
   #stops = [];
 
   static async open() {
@@ -64,6 +65,18 @@ export class Stage {
     return store;
   }
 
+  /** A migrated database of its own for a run whose rows would be in the way of others. */
+  async createDatabase(name) {
+    const databaseUrl = await this.#postgres.createDatabase(name);
+    await applyMigrations({ databaseUrl, migrationsDir: MIGRATIONS_DIR });
+    return databaseUrl;
+  }
+
+  /** Hosts of loopback addresses: some give all at once, some drip. */
+  async startHosts(counts) {
+    return await this.#start('hosts.js', [JSON.stringify(counts)]);
+  }
+
   /** What a process of ours needs to work with the store at `endpoint`. */
   environmentFor(endpoint) {
     return {
@@ -88,10 +101,9 @@ export class Stage {
     this.#stops.push(() => rm(this.#folder, { recursive: true, force: true }));
     await chmod(this.#folder, 0o711); // Started as root, PostgreSQL runs as a user who must pass through here.
     await makeCertificate(this.#folder);
-    const postgres = await startPostgres({ dataDir: join(this.#folder, 'postgres') });
-    this.#stops.push(() => postgres.stop());
-    this.databaseUrl = await postgres.createDatabase('bench');
-    await applyMigrations({ databaseUrl: this.databaseUrl, migrationsDir: MIGRATIONS_DIR });
+    this.#postgres = await startPostgres({ dataDir: join(this.#folder, 'postgres') });
+    this.#stops.push(() => this.#postgres.stop());
+    this.databaseUrl = await this.createDatabase('bench');
     this.source = await this.#start('source.js', [this.#folder]);
     this.sink = await this.#start('sink.js', [this.#folder]);
   }

@@ -38,6 +38,7 @@ const VARIABLES = {
   TRANSFER_POLL_MS: '200',
   TRANSFER_RECOVERY_SECONDS: '1',
   TRANSFER_RETRY_DELAY_SECONDS: '1',
+  TRANSFER_SLOW_BYTES_PER_SECOND: '0', // Sources that are held make nobody wait longer.
   PURGE_INTERVAL_SECONDS: '1',
 };
 

@@ -67,7 +67,7 @@ export class TransferWorker implements OnApplicationBootstrap, OnModuleDestroy {
     const putOff: PutOffFile[] = [];
     for (const ticket of tickets) {
       const file = files.get(ticket.fileId);
-      const delayMs = file === undefined ? 0 : this.transfers.putOffMs(file);
+      const delayMs = file !== undefined && isWaiting(file) ? this.transfers.putOffMs(file) : 0;
       if (file === undefined || delayMs === 0) void this.work(ticket, file);
       else {
         putOff.push({ file, delayMs });
