@@ -18,9 +18,11 @@ import { droppingSource } from './rows/dropping-source.js';
 import { https } from './rows/https.js';
 import { localStore } from './rows/local-store.js';
 import { manyAtOnce } from './rows/many-at-once.js';
+import { manySmall } from './rows/many-small.js';
 import { memory } from './rows/memory.js';
 import { millionRows } from './rows/million-rows.js';
 import { presigning } from './rows/presigning.js';
+import { queues } from './rows/queues.js';
 import { slowHosts } from './rows/slow-hosts.js';
 import { slowSource } from './rows/slow-source.js';
 import { throughput } from './rows/throughput.js';
@@ -34,6 +36,8 @@ const ROWS = {
   memory,
   'dropping-source': droppingSource,
   'many-at-once': manyAtOnce,
+  'many-small': manySmall,
+  queues,
   budget,
   'slow-hosts': slowHosts,
   'million-rows': millionRows,
@@ -46,6 +50,8 @@ const { values } = parseArgs({
     rivals: { type: 'boolean', default: false },
     rows: { type: 'string', default: Object.keys(ROWS).join() },
     mib: { type: 'string' },
+    files: { type: 'string' },
+    statements: { type: 'boolean', default: false },
     rounds: { type: 'string' },
     quick: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
@@ -57,6 +63,8 @@ if (unknown.length > 0) throw new Error(`no such row: ${unknown.join(', ')}; row
 const mib = Number(values.mib ?? (values.quick ? 64 : 1_024));
 const settings = {
   bytes: mib * 1024 ** 2,
+  files: Number(values.files ?? (values.quick ? 500 : 10_000)),
+  isTold: values.statements,
   rounds: Number(values.rounds ?? (values.quick ? 1 : 3)),
   withRivals: values.rivals,
 };

@@ -1,7 +1,10 @@
 // Starts the processes of a run and waits for them.
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+
+const CLOCK_TICKS_A_SECOND = 100;
 
 /**
  * Forks a file beside this one. Resolves when it has sent its first message, `ready`; `ask` sends one and resolves with
@@ -31,6 +34,7 @@ export async function startProcess(file, { args = [], cwd, environment = {}, nod
   };
   return {
     ready: await nextMessage(),
+    pid: child.pid,
     exited,
     ask(question) {
       const answer = nextMessage();
@@ -42,6 +46,36 @@ export async function startProcess(file, { args = [], cwd, environment = {}, nod
       await exited;
     },
   };
+}
+
+/** CPU seconds of a process so far: user and system, Linux's clock ticks of 10 ms. */
+export async function readCpuSeconds(pid) {
+  return (await readProcess(pid)).cpuSeconds;
+}
+
+/** The same of a process and all that it ever started. */
+export async function readTreeCpuSeconds(pid) {
+  const numbers = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const processes = await Promise.all(numbers.map((number) => readProcess(number).catch(() => undefined)));
+  const children = processes.filter((process) => process?.parent === pid);
+  const own = await readProcess(pid);
+  return children.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, own.cpuSeconds + own.endedChildrenCpuSeconds);
+}
+
+export async function readParent(pid) {
+  return (await readProcess(pid)).parent;
+}
+
+/** proc(5): fields behind the name in brackets, which may hold anything. */
+async function readProcess(pid) {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8');
+  const fields = text
+    .slice(text.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number);
+  const [, parent] = fields;
+  const [user, system, endedUser, endedSystem] = fields.slice(11, 15).map((ticks) => ticks / CLOCK_TICKS_A_SECOND);
+  return { parent, cpuSeconds: user + system, endedChildrenCpuSeconds: endedUser + endedSystem };
 }
 
 /** Runs a file that sends one message, its figures, and ends. */

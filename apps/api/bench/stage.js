@@ -17,7 +17,6 @@ const MIGRATIONS_DIR = fileURLToPath(new URL('../../../prisma/migrations', impor
 
 export class Stage {
   #folder;
-  #postgres;
   #stops = [];
 
   static async open() {
@@ -55,21 +54,14 @@ export class Stage {
     return await this.#start('sink.js', [this.#folder, '--hash']);
   }
 
-  async startLocalS3() {
-    const store = await spawnLocalS3({ dataDir: join(this.#folder, 's3'), ...KEYS });
+  async startLocalS3(name = 's3') {
+    const store = await spawnLocalS3({ dataDir: join(this.#folder, name), ...KEYS });
     this.#stops.push(() => store.close());
     const { endpoint } = store;
     const client = new S3Client({ endpoint, region: REGION, credentials: KEYS, forcePathStyle: true });
     await client.send(new CreateBucketCommand({ Bucket: BUCKET }));
     client.destroy();
     return store;
-  }
-
-  /** A migrated database of its own for a run whose rows would be in the way of others. */
-  async createDatabase(name) {
-    const databaseUrl = await this.#postgres.createDatabase(name);
-    await applyMigrations({ databaseUrl, migrationsDir: MIGRATIONS_DIR });
-    return databaseUrl;
   }
 
   /** Hosts of loopback addresses: some give all at once, some drip. */
@@ -96,14 +88,20 @@ export class Stage {
     };
   }
 
+  async createMigratedDatabase(name) {
+    const databaseUrl = await this.postgres.createDatabase(name);
+    await applyMigrations({ databaseUrl, migrationsDir: MIGRATIONS_DIR });
+    return databaseUrl;
+  }
+
   async #open() {
     this.#folder = await mkdtemp(join(tmpdir(), 'bench-'));
     this.#stops.push(() => rm(this.#folder, { recursive: true, force: true }));
     await chmod(this.#folder, 0o711); // Started as root, PostgreSQL runs as a user who must pass through here.
     await makeCertificate(this.#folder);
-    this.#postgres = await startPostgres({ dataDir: join(this.#folder, 'postgres') });
-    this.#stops.push(() => this.#postgres.stop());
-    this.databaseUrl = await this.createDatabase('bench');
+    this.postgres = await startPostgres({ dataDir: join(this.#folder, 'postgres') });
+    this.#stops.push(() => this.postgres.stop());
+    this.databaseUrl = await this.createMigratedDatabase('bench');
     this.source = await this.#start('source.js', [this.#folder]);
     this.sink = await this.#start('sink.js', [this.#folder]);
   }

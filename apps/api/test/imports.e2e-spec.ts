@@ -31,6 +31,7 @@ describe('/workspaces/:workspaceId/files/imports', () => {
         ...store.variables,
         SOURCE_ALLOWED_ADDRESSES: '127.0.0.1/32',
         SOURCE_MAX_RETRIES: '0',
+        WORKSPACE_FILES_PER_DAY: '1000',
       },
     });
     source = createServer((request, response) => {
@@ -80,6 +81,21 @@ describe('/workspaces/:workspaceId/files/imports', () => {
     expect(await untilEnded(body.id)).toMatchObject({ transferStatus: 'DONE', size: '100000', sha256Origin: 'SOURCE' });
     expect((await call(`${body.id}/attempts`)).body).toMatchObject({
       items: [{ number: 1, outcome: 'DONE', error: null, resumedFromBytes: '0' }],
+    });
+  });
+
+  it('refuses more files than a workspace may have, says until when, and shows what it had', async () => {
+    await database.query('INSERT INTO core_storage_quota (workspace_id, files_per_day) VALUES ($1, 1)', [workspaceId]);
+    await call('imports', { body: newBody() });
+    const refused = await api.request(`/workspaces/${workspaceId}/files/imports`, { token, body: newBody() });
+    expect(refused.status).toBe(429);
+    expect(await refused.json()).toMatchObject({ code: 'QUOTA_EXCEEDED', retryable: true });
+    const waitSeconds = Number(refused.headers.get('retry-after'));
+    expect(waitSeconds).toBeGreaterThan(0);
+    expect(waitSeconds).toBeLessThanOrEqual(86_400);
+    expect((await call('usage')).body).toMatchObject({
+      files: { used: '1', limit: '1' },
+      bytes: { used: expect.stringMatching(/^\d+$/), limit: null },
     });
   });
 

@@ -29,7 +29,12 @@ let source: Server;
 const sentHash = new Map<string, string>();
 
 beforeAll(async () => {
-  storage = await startTestStorage({ S3_PART_SIZE_BYTES: String(PART_SIZE_BYTES) });
+  storage = await startTestStorage({
+    S3_PART_SIZE_BYTES: String(PART_SIZE_BYTES),
+    // The source runs in this process, beside servers that take all there is of the machine: it falls silent for seconds.
+    SOURCE_HEADERS_TIMEOUT_MS: '60000',
+    SOURCE_STALL_TIMEOUT_MS: '60000',
+  });
   s3 = storage.store.createClient();
   workspaceId = await storage.database.createWorkspace();
   source = createServer(sendGenerated);

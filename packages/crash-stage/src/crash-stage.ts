@@ -1,10 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { AbortMultipartUploadCommand, CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
-import { type LocalS3Process, spawnLocalS3 } from '@s3-transfer/local-s3';
 import { type LocalPostgres, startPostgres } from '@s3-transfer/local-stack';
 import { applyMigrations } from '@s3-transfer/migrations';
 import { type S3FaultProxy, startS3FaultProxy } from '@s3-transfer/s3-faults';
@@ -12,11 +12,9 @@ import { Client } from 'pg';
 import { PacedSource } from './paced-source.js';
 import { ProductProcess } from './product-process.js';
 import { RowLock } from './row-lock.js';
+import { OwnStore, type StageStore } from './stage-store.js';
 
 const MIGRATIONS_DIR = fileURLToPath(new URL('../../../prisma/migrations', import.meta.url));
-const REGION = 'us-east-1';
-const BUCKET = 'crash-stage';
-const KEYS = { accessKeyId: 'crash-stage-key', secretAccessKey: 'crash-stage-secret-key' };
 const POLL_MS = 20;
 /** A query that fails because the server is being killed or started is asked again for this long. */
 const QUERY_LIMIT_MS = 20_000;
@@ -29,6 +27,8 @@ interface QueryOptions {
 }
 
 export interface CrashStageOptions {
+  /** Serves several stages, each with a bucket of its own, and stays when they close. Default: a local-s3 of the stage alone. */
+  readonly store?: StageStore;
   /** Sees every line that a process of the product prints. */
   readonly onLine?: (line: string) => void;
 }
@@ -48,8 +48,9 @@ export class CrashStage {
     readonly source: PacedSource,
     /** The store itself, past the proxy. */
     readonly s3: S3Client,
+    readonly bucket: string,
     private readonly postgres: LocalPostgres,
-    private readonly store: RestartableStore,
+    private readonly store: StageStore,
     private readonly options: CrashStageOptions,
   ) {}
 
@@ -58,23 +59,21 @@ export class CrashStage {
     await chmod(folder, 0o711); // Started as root, PostgreSQL runs as a user who must pass through here.
     const [postgres, store] = await Promise.all([
       startPostgres({ dataDir: join(folder, 'postgres'), durable: false }),
-      RestartableStore.start(join(folder, 's3')),
+      options.store ?? OwnStore.start(join(folder, 's3')),
     ]);
     const databaseUrl = await postgres.createDatabase('crash');
     await applyMigrations({ databaseUrl, migrationsDir: MIGRATIONS_DIR });
-    const s3 = new S3Client({ endpoint: store.endpoint, region: REGION, credentials: KEYS, forcePathStyle: true });
-    await s3.send(new CreateBucketCommand({ Bucket: BUCKET }));
+    const { endpoint, region } = store;
+    const s3 = new S3Client({ endpoint, region, credentials: store, forcePathStyle: true });
+    const bucket = `crash-stage-${randomUUID()}`;
+    await s3.send(new CreateBucketCommand({ Bucket: bucket }));
     const proxy = await startS3FaultProxy({
-      target: store.endpoint,
+      target: endpoint,
       abortUpload: async ({ bucket: Bucket, key: Key, uploadId: UploadId }) => {
         await s3.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }));
       },
     });
-    return new CrashStage(folder, databaseUrl, proxy, await PacedSource.start(), s3, postgres, store, options);
-  }
-
-  get bucket(): string {
-    return BUCKET;
+    return new CrashStage(folder, databaseUrl, proxy, await PacedSource.start(), s3, bucket, postgres, store, options);
   }
 
   /** The part of the product's environment that names what it runs on. */
@@ -82,10 +81,10 @@ export class CrashStage {
     return {
       DATABASE_URL: this.databaseUrl,
       S3_ENDPOINT: this.proxy.endpoint,
-      S3_REGION: REGION,
-      S3_BUCKET: BUCKET,
-      S3_ACCESS_KEY_ID: KEYS.accessKeyId,
-      S3_SECRET_ACCESS_KEY: KEYS.secretAccessKey,
+      S3_REGION: this.store.region,
+      S3_BUCKET: this.bucket,
+      S3_ACCESS_KEY_ID: this.store.accessKeyId,
+      S3_SECRET_ACCESS_KEY: this.store.secretAccessKey,
       SOURCE_ALLOWED_ADDRESSES: '127.0.0.1/32',
     };
   }
@@ -181,7 +180,7 @@ export class CrashStage {
     this.s3.destroy();
     await this.source.close();
     await this.proxy.close();
-    await this.store.close();
+    if (this.store instanceof OwnStore) await this.store.close();
     await this.postgres.stop();
     await rm(this.folder, { recursive: true, force: true });
   }
@@ -200,33 +199,5 @@ export class CrashStage {
     } finally {
       await client.end().catch(() => {}); // It is gone already.
     }
-  }
-}
-
-class RestartableStore {
-  private constructor(
-    private readonly dataDir: string,
-    private server: LocalS3Process,
-  ) {}
-
-  static async start(dataDir: string): Promise<RestartableStore> {
-    return new RestartableStore(dataDir, await spawnLocalS3({ dataDir, ...KEYS }));
-  }
-
-  get endpoint(): string {
-    return this.server.endpoint;
-  }
-
-  kill(): Promise<void> {
-    return this.server.kill();
-  }
-
-  async restart(): Promise<void> {
-    await this.server.close();
-    this.server = await spawnLocalS3({ dataDir: this.dataDir, port: this.server.port, ...KEYS });
-  }
-
-  close(): Promise<void> {
-    return this.server.close();
   }
 }

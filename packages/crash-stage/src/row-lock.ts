@@ -34,6 +34,7 @@ export class RowLock {
       const found = waiting.filter(({ query }) => statement.test(query)).map(({ pid }) => pid);
       if (found.length > 0) return found;
       if (performance.now() > giveUpAt) {
+        await this.release(); // Else it would hold up whoever cleans up after the failure.
         throw new Error(
           `no ${statement} waits for the lock; these do: ${waiting.map(({ query }) => query).join('\n')}`,
         );

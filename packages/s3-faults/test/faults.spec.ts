@@ -432,6 +432,13 @@ const CHECKS: Record<FaultName, () => Promise<void>> = {
     });
     expect(await isInStore(upload.key)).toBe(true);
   },
+  'complete-cut-off': async () => {
+    const upload = await startUpload();
+    await upload.part(1);
+    store.proxy.inject({ fault: 'complete-cut-off', parameters: { ms: 50 } });
+    await expect(upload.complete()).rejects.toThrow(RESET);
+    expect(lastCall('CompleteMultipartUpload')).toMatchObject({ isForwarded: true, status: undefined });
+  },
   'complete-without-etag': async () => {
     const upload = await startUpload();
     await upload.part(1);

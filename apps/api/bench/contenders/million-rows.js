@@ -34,9 +34,7 @@ await step('first page of FAILED files', TURNS, ({ files }) =>
 await step('claim', TURNS, ({ state }, turn) => state.claim(fileId(turn), LEASE_MS));
 await step('recovery', TURNS, ({ state }) => state.recover());
 await step('reconcile, 1,000 rows', PAGES, ({ inventory }) => walk(inventory));
-await step('one row of the audit, looked at again', TURNS, ({ inventory }, turn) =>
-  inventory.findRow(fileId(turn), 0),
-);
+await step('one row of the audit, looked at again', TURNS, ({ inventory }, turn) => inventory.findRow(fileId(turn), 0));
 await step('take of a purge entry', TURNS, ({ purges }) => purges.take(LEASE_MS));
 await step('take of 5 events', TURNS, ({ outbox }) => outbox.take({ leaseMs: LEASE_MS, limit: 5, exceptTypes: [] }));
 await step('take of an expired file', TURNS, ({ retention }) =>
@@ -51,7 +49,8 @@ async function open({ url, rows }) {
   const environment = { ...process.env, DATABASE_URL: url };
   const prisma = new PrismaService(environment);
   const queue = new TransferQueue(environment);
-  await queue.take(1, 1); // Makes its tables.
+  const shares = { limit: 1, perWorkspace: 1, perHost: 1, hostPlaces: new Map(), perHostOverall: 0 };
+  await queue.take(shares); // Makes its tables.
   const [last] = await prisma.client.$queryRaw`
     SELECT created_at AS "createdAt", id FROM core_storage_file WHERE deleted_at IS NULL
     ORDER BY created_at DESC, id DESC OFFSET (SELECT count(*) - 100 FROM core_storage_file WHERE deleted_at IS NULL) LIMIT 1`;
@@ -59,7 +58,7 @@ async function open({ url, rows }) {
     rows,
     cursor: Buffer.from(`${last.createdAt.toISOString()}_${last.id}`).toString('base64url'),
     files: new StorageFileRepository(prisma),
-    state: new TransferStateRepository(prisma, queue),
+    state: new TransferStateRepository(prisma, queue, { filesPerDay: 0, bytesPerDay: 0 }),
     inventory: new InventoryRepository(prisma),
     purges: new PurgeRepository(prisma),
     records: new RecordRepository(prisma),

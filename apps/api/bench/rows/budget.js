@@ -19,7 +19,7 @@ export const budget = {
       const job = { good, slow: [], isSettled: false, bytes };
       await stage.source.ask('stats');
       const run = await runProduct(stage, 'contenders/by-worker.js', job, {
-        DATABASE_URL: await stage.createDatabase(`budget-${randomUUID()}`),
+        DATABASE_URL: await stage.createMigratedDatabase(`budget-${randomUUID()}`),
         TRANSFER_MEMORY_BYTES: String(budgetMiB * 1024 ** 2),
         TRANSFER_CONCURRENCY: String(COUNT),
         TRANSFER_CONCURRENCY_PER_HOST: String(COUNT),

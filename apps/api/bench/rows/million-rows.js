@@ -11,7 +11,7 @@ export const millionRows = {
   async run(stage, { bytes }) {
     const many = manyOf(bytes);
     const once = async () => {
-      const databases = await Promise.all([FEW, many].map((rows) => stage.createDatabase(`rows-${rows}`)));
+      const databases = await Promise.all([FEW, many].map((rows) => stage.createMigratedDatabase(`rows-${rows}`)));
       const [few, all] = databases;
       return await runProduct(
         stage,

@@ -21,7 +21,7 @@ export const slowHosts = {
     const once = (slowFiles, isSettled) => async () => {
       const job = { good: filesOf(good, GOOD, bytes), slow: slowFiles, isSettled, bytes };
       const run = await runProduct(stage, 'contenders/by-worker.js', job, {
-        DATABASE_URL: await stage.createDatabase(`slow-${randomUUID()}`),
+        DATABASE_URL: await stage.createMigratedDatabase(`slow-${randomUUID()}`),
         SOURCE_ALLOWED_ADDRESSES: '127.0.0.0/8',
         SOURCE_MAX_CONNECTIONS: '1', // Hosts are as fast as they are. All else is as it is by default.
       });

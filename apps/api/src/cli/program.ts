@@ -76,6 +76,15 @@ Without DATABASE_URL an embedded PostgreSQL is used, without S3_ENDPOINT an embe
     });
 
   program
+    .command('usage')
+    .description('files and bytes that a workspace had of the present day (UTC), and its quotas')
+    .option('--workspace <id>', 'the workspace (default: the development workspace)')
+    .action(async (options) => {
+      const { printUsage } = await import('./transfers.command.js');
+      await printUsage(contextOf(), options);
+    });
+
+  program
     .command('token')
     .description('print a bearer token for the API, signed with AUTH_JWT_SECRET')
     .option('--workspace <id...>', 'workspaces that it opens (default: the development workspace)')

@@ -21,6 +21,22 @@ export async function retryTransfer(context: CommandContext, choice: FileChoice)
   await withFile(context, choice, (transfers, file) => transfers.retryTransfer(file));
 }
 
+/** Prints what a workspace had of the present day. */
+export async function printUsage(context: CommandContext, { workspace }: { workspace?: string }): Promise<void> {
+  await openFoundation(context);
+  const storage = await openStorage(context);
+  context.opened.defer(() => storage.close());
+  const workspaceId = workspace ?? (await context.settings.dataFolder.workspaceId());
+  const { day, endsAt, ...usage } = await storage.get(FileTransferService).readUsage(workspaceId);
+  const of = (used: number | null, limit: number | null) => `${used ?? 'not counted'}, of ${limit ?? 'any number'}`;
+  printFields({
+    workspace: workspaceId,
+    day: `${day} (UTC), ends ${endsAt.toISOString()}`,
+    files: of(usage.files, usage.filesPerDay),
+    bytes: of(usage.bytes, usage.bytesPerDay),
+  });
+}
+
 async function withFile(
   context: CommandContext,
   { id, workspace }: FileChoice,

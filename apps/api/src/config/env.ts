@@ -133,6 +133,7 @@ const environmentSchema = z.object({
 
   TRANSFER_CONCURRENCY: withDefault(integer(1, 256), 16),
   TRANSFER_CONCURRENCY_PER_HOST: withDefault(integer(1, 256), 4),
+  TRANSFER_CONCURRENCY_PER_HOST_OVERALL: withDefault(integer(0, 100_000), 0),
   TRANSFER_SLOW_BYTES_PER_SECOND: withDefault(integer(0, GiB), 256 * 1024),
   TRANSFER_MEMORY_BYTES: withDefault(integer(5 * MiB, 64 * GiB), 256 * MiB),
   TRANSFER_LEASE_SECONDS: withDefault(integer(3, 3_600), 30),
@@ -140,10 +141,14 @@ const environmentSchema = z.object({
   TRANSFER_POLL_MS: withDefault(integer(100, 86_400_000), 1_000),
   TRANSFER_RECOVERY_SECONDS: withDefault(integer(1, 86_400), 5),
   TRANSFER_CONCURRENCY_PER_WORKSPACE: withDefault(integer(1, 256), 8),
+  WORKSPACE_FILES_PER_DAY: withDefault(integer(0, 1_000_000_000), 0),
+  WORKSPACE_BYTES_PER_DAY: withDefault(integer(0, Number.MAX_SAFE_INTEGER), 0),
   TRANSFER_MAX_ATTEMPTS: withDefault(integer(1, 100), 5),
+  TRANSFER_MAX_CRASHES: withDefault(integer(1, 100), 5),
   TRANSFER_RETRY_DELAY_SECONDS: withDefault(integer(1, 3_600), 10),
   PURGE_INTERVAL_SECONDS: withDefault(integer(1, 86_400), 15),
   DELETED_RETENTION_DAYS: withDefault(integer(0, 36_500), 30),
+  TOMBSTONE_RETENTION_DAYS: withDefault(integer(1, 36_500), 365),
 
   EVENT_POLL_MS: withDefault(integer(10, 600_000), 1_000),
   EVENT_RETENTION_DAYS: withDefault(integer(1, 3_650), 30),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { pageOf, sourceUrlSchema } from '../http/request-schemas.js';
+import type { WorkspaceUsage } from '../storage/file-transfer.service.js';
 import type { StorageAttempt, StorageFile } from '../storage/storage-file.repository.js';
 
 export const fileStatusSchema = z.enum(['PENDING', 'TRANSFERRING', 'DONE', 'FAILED']);
@@ -73,6 +74,27 @@ export function toFileDto(file: StorageFile): FileDto {
     updatedAt: file.updatedAt.toISOString(),
     finishedAt: file.finishedAt?.toISOString() ?? null,
     deletedAt: file.deletedAt?.toISOString() ?? null,
+  };
+}
+
+const limit = byteCount.meta({ description: 'Of one day; null: any number' });
+
+export const usageSchema = z
+  .object({
+    day: z.iso.date().meta({ description: 'Of UTC, by the clock of the database' }),
+    endsAt: z.iso.datetime().meta({ description: 'From then on both begin anew' }),
+    files: z.object({ used: byteCount.meta({ description: 'Asked for; null where no quota is set' }), limit }),
+    bytes: z.object({ used: byteCount.meta({ description: 'Of files that became DONE; null as above' }), limit }),
+  })
+  .meta({ id: 'Usage' });
+
+export function toUsageDto({ day, endsAt, ...usage }: WorkspaceUsage): z.output<typeof usageSchema> {
+  const digits = (count: number | null) => count?.toString() ?? null;
+  return {
+    day,
+    endsAt: endsAt.toISOString(),
+    files: { used: digits(usage.files), limit: digits(usage.filesPerDay) },
+    bytes: { used: digits(usage.bytes), limit: digits(usage.bytesPerDay) },
   };
 }
 

@@ -24,6 +24,8 @@ import {
   newImportSchema,
   toAttemptDto,
   toFileDto,
+  toUsageDto,
+  usageSchema,
 } from './file.dto.js';
 
 const listSchema = z.strictObject({
@@ -93,6 +95,7 @@ export class FilesController {
     413: 'BODY_TOO_LARGE',
     415: 'UNSUPPORTED_MEDIA_TYPE',
     422: 'SOURCE_ADDRESS_BLOCKED, IDEMPOTENCY_KEY_REUSED',
+    429: 'QUOTA_EXCEEDED',
   })
   async import(
     @Param('workspaceId', { schema: idSchema }) workspaceId: string,
@@ -108,6 +111,16 @@ export class FilesController {
       ...(principal !== undefined ? { createdBy: principal.subject } : {}),
     });
     return toFileDto(file);
+  }
+
+  @Get('usage')
+  @ApiOperation({ summary: 'What the workspace had of the present day, and what it may have' })
+  @ApiOkResponse({ description: 'The usage', standardSchema: usageSchema })
+  @ApiProblems({ 400: 'INVALID_REQUEST' })
+  async readUsage(
+    @Param('workspaceId', { schema: idSchema }) workspaceId: string,
+  ): Promise<z.output<typeof usageSchema>> {
+    return toUsageDto(await this.transfers.readUsage(workspaceId));
   }
 
   @Get(':id')

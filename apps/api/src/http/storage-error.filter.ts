@@ -82,11 +82,18 @@ function toAnswer(error: unknown): Answer {
     return { status: error.getStatus(), code, detail, errors, headers };
   }
   if (error instanceof StorageError) {
-    const { code, message: detail, isRetryable: retryable } = error;
-    return { status: toStatus(code), code, detail, retryable };
+    const { code, message: detail, isRetryable: retryable, retryAfterMs } = error;
+    const status = toStatus(code);
+    const headers: Record<string, string> =
+      status === 429 && retryAfterMs > 0 ? { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) } : {};
+    return { status, code, detail, retryable, headers };
   }
   if (error instanceof DatabaseUnavailableError) {
-    return { status: 503, code: error.code, detail: 'the database cannot be reached; try again later' };
+    return {
+      status: 503,
+      code: error.code,
+      detail: 'the database cannot be reached or takes no changes; try again later',
+    };
   }
   if (error instanceof HttpException && error.getStatus() < 500) return toHttpAnswer(error);
   return { status: 500, code: 'INTERNAL' };
@@ -143,6 +150,8 @@ function toStatus(code: StorageErrorCode): number {
       return 409;
     case 'FILE_PURGED':
       return 410;
+    case 'QUOTA_EXCEEDED':
+      return 429;
     // The caller named a source that cannot be taken, whoever asks and however often.
     case 'SOURCE_ADDRESS_BLOCKED':
     case 'SOURCE_EMPTY':
@@ -172,6 +181,8 @@ function toStatus(code: StorageErrorCode): number {
     case 'SOURCE_TIMEOUT':
     case 'SOURCE_TOO_SLOW':
       return 504;
+    case 'TRANSFER_CRASHED':
+      return 500;
     case 'STORE_UNREACHABLE':
     case 'DATABASE_UNAVAILABLE':
     case 'STORAGE_OFF':

@@ -3,6 +3,7 @@ import { OnEvent } from '@nestjs/event-emitter';
 import { DatabaseUnavailableError } from '../prisma/database-error.js';
 import type { EventDelivery } from '../storage/events/event-dispatcher.js';
 import { FileTransferService } from '../storage/file-transfer.service.js';
+import { StorageError } from '../storage/storage.errors.js';
 import { RecordingRepository } from './recording.repository.js';
 import { VIDEO_TYPE, videoPathOf } from './recording-videos.service.js';
 
@@ -18,7 +19,8 @@ export class RecordingTransferListener {
 
   /**
    * Never throws: it is also called by `emit`, where nobody waits for it. The row says what came of it, and the same
-   * event may be sent again: without a database there may be no row yet, so that the outbox is asked to.
+   * event may be sent again: without a database there may be no row yet, and none is made for a workspace that has had
+   * the files of its day, so that the outbox is asked to.
    */
   @OnEvent('recording.ready')
   async handleRecordingReady(event: { recordingId: string }, delivery?: EventDelivery): Promise<void> {
@@ -35,7 +37,11 @@ export class RecordingTransferListener {
       this.logger.log(`Video transferred: ${recording.id}`);
     } catch (error) {
       this.logger.error(`Transfer failed: ${event.recordingId}`, error);
-      if (error instanceof DatabaseUnavailableError) delivery?.retryLater(error);
+      if (error instanceof DatabaseUnavailableError || isOfThisDay(error)) delivery?.retryLater(error);
     }
   }
+}
+
+function isOfThisDay(error: unknown): boolean {
+  return error instanceof StorageError && error.code === 'QUOTA_EXCEEDED' && error.isRetryable;
 }

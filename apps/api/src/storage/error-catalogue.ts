@@ -107,6 +107,13 @@ const CATALOGUE = {
     isRetryable: false,
     advice: 'delete one that nobody needs any more',
   },
+  QUOTA_EXCEEDED: {
+    cause: 'the workspace has had the files or the bytes that it may have in one day',
+    isRetryable: true,
+    unless: 'the file is larger than the bytes of a whole day',
+    advice:
+      'send it again the next day (UTC), or raise WORKSPACE_FILES_PER_DAY or WORKSPACE_BYTES_PER_DAY; a file that was accepted waits for that day by itself',
+  },
   PATH_TAKEN: {
     cause: 'another file has this path, perhaps a deleted one',
     isRetryable: false,
@@ -293,12 +300,17 @@ const CATALOGUE = {
     isRetryable: true,
     advice: 'nothing: the same request joins the transfer; where it happens often, raise TRANSFER_LEASE_SECONDS',
   },
+  TRANSFER_CRASHED: {
+    cause: 'process after process died while it ran this transfer, and none stored more than the one before',
+    isRetryable: false,
+    advice: 'see what the workers died of (memory, a crash), then retry it; TRANSFER_MAX_CRASHES is the limit',
+  },
 
   // The database holds the truth; without it nothing can be promised.
   DATABASE_UNAVAILABLE: {
-    cause: 'PostgreSQL cannot be reached',
+    cause: 'PostgreSQL cannot be reached, or takes no changes now: read-only, or out of disk or connections',
     isRetryable: true,
-    advice: 'see whether it runs, and check DATABASE_URL',
+    advice: 'see whether it runs and has room, and check DATABASE_URL; transfers go on when it is back',
   },
   STORAGE_OFF: {
     cause: 'this server runs without a store',

@@ -1,42 +1,31 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { FileRemoval } from './cleanup/file-removal.js';
-import { assertFileName, assertObjectKey, FILE_NAME_MAX_LENGTH } from './object-key.js';
-import { type PresignedUrl, Presigner } from './s3/presigner.js';
+import { Injectable } from '@nestjs/common';
+import { FileDeletion } from './file-deletion.js';
+import { FileLinks, type PresignOptions } from './file-links.js';
+import type { PresignedUrl } from './s3/presigner.js';
 import { StorageError } from './storage.errors.js';
-import { DEFAULT_URL_EXPIRY_SECONDS, STORAGE_OPTIONS, type StorageOptions } from './storage.options.js';
-import { type StorageFile, StorageFileRepository } from './storage-file.repository.js';
+import type { StorageFile } from './storage-file.repository.js';
 import { RunningTransfers } from './transfer/running-transfers.js';
 import { type RefreshSource, type RemoteFile, SourceOpener, type StreamedFile } from './transfer/source-opener.js';
+import { TransferControl } from './transfer/transfer-control.js';
 import { TransferIntake } from './transfer/transfer-intake.js';
-import { TransferStateRepository } from './transfer/transfer-state.repository.js';
 import { TransferWorker } from './transfer/transfer-worker.js';
 import { Waiting, type WaitOptions } from './transfer/waiting.js';
-import { isInlineType } from './upload/content-headers.js';
+import { WorkspaceQuotaRepository, type WorkspaceUsage } from './transfer/workspace-quota.repository.js';
 
-export type { RemoteFile, StreamedFile, WaitOptions };
-
-export interface PresignOptions {
-  /** Whole seconds, 1 to 604,800; 3,600 when absent. */
-  expiresIn?: number;
-  /** `inline` is refused for types that can run scripts. Absent: inline where the type is safe. */
-  disposition?: 'inline' | 'attachment';
-  /** Name that the browser saves under; absent: the last segment of the path. */
-  filename?: string;
-}
+export type { PresignOptions, RemoteFile, StreamedFile, WaitOptions, WorkspaceUsage };
 
 /** Brings files from URLs into the bucket, and gives them out again: the class that features call. */
 @Injectable()
 export class FileTransferService {
   constructor(
-    private readonly files: StorageFileRepository,
     private readonly intake: TransferIntake,
     private readonly transfers: RunningTransfers,
     private readonly worker: TransferWorker,
-    private readonly state: TransferStateRepository,
+    private readonly control: TransferControl,
     private readonly sources: SourceOpener,
-    private readonly removal: FileRemoval,
-    private readonly presigner: Presigner,
-    @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
+    private readonly deletion: FileDeletion,
+    private readonly links: FileLinks,
+    private readonly quotas: WorkspaceQuotaRepository,
   ) {}
 
   /**
@@ -52,16 +41,14 @@ export class FileTransferService {
    * The same request again (idempotency key, or workspace, path, and source without query) gives the DONE row, waits
    * for the transfer under way, or tries a FAILED one again: one row and one object.
    * Memory: S3_QUEUE_SIZE parts and what is being read, out of TRANSFER_MEMORY_BYTES for the whole process;
-   * TRANSFER_CONCURRENCY transfers stream at once.
+   * TRANSFER_CONCURRENCY transfers stream at once. A file that its workspace has no bytes left for waits for the next day (UTC), and its row says so.
    * @throws StorageError INVALID_*, SOURCE_URL_INVALID, SOURCE_ADDRESS_BLOCKED, WORKSPACE_NOT_FOUND, PATH_TAKEN,
-   * IDEMPOTENCY_KEY_REUSED before a row is made; TRANSFER_GOES_ON when the wait ends first; any other code after the
-   * row is FAILED, nothing of it is left in the bucket, and `transferError` says the same
+   * IDEMPOTENCY_KEY_REUSED, QUOTA_EXCEEDED before a row is made; TRANSFER_GOES_ON when the wait ends first; any other
+   * code after the row is FAILED, nothing of it is left in the bucket, and `transferError` says the same
    */
   async createAndTransfer(options: RemoteFile, wait: WaitOptions = {}): Promise<StorageFile> {
     this.transfers.assertOpen();
-    const { workerMode, leaseMs } = this.options;
-    // This process begins by itself: its ticket is for others, should it end before.
-    const file = await this.intake.acceptRemote(options, workerMode === 'none' ? 0 : leaseMs).catch((error) => {
+    const file = await this.intake.acceptRemote(options, this.transfers.headStartMs).catch((error) => {
       this.transfers.assertOpen(); // The database may be away because the process has stopped meanwhile.
       throw error;
     });
@@ -108,8 +95,7 @@ export class FileTransferService {
    * @returns the row as it is then
    */
   async cancelTransfer(storageFile: StorageFile): Promise<StorageFile> {
-    if (await this.state.requestCancel(storageFile)) await this.endTransfer(storageFile);
-    return await this.reread(storageFile);
+    return await this.control.cancel(storageFile);
   }
 
   /**
@@ -120,13 +106,7 @@ export class FileTransferService {
    * @throws StorageError SOURCE_LOST where the row keeps no source: the request itself has to be sent again
    */
   async retryTransfer(storageFile: StorageFile): Promise<StorageFile> {
-    const { transferStatus, sourceSealed, id } = storageFile;
-    if (transferStatus === 'FAILED' && sourceSealed === null) {
-      throw new StorageError('SOURCE_LOST', `nothing says any more where file ${id} comes from`);
-    }
-    const reopened = await this.state.reopen(storageFile, { delayMs: 0 });
-    this.worker.poke();
-    return reopened ?? (await this.reread(storageFile));
+    return await this.control.retry(storageFile);
   }
 
   /**
@@ -150,25 +130,8 @@ export class FileTransferService {
   }
 
   /** getSignedUrl with the moment of its end, and with the say of how a browser takes the file. */
-  async presign(storageFile: StorageFile, options: PresignOptions = {}): Promise<PresignedUrl> {
-    const { id, path, bucket, mimeType, transferStatus } = storageFile;
-    if (storageFile.deletedAt !== null) throw new StorageError('FILE_DELETED', `file ${id} is deleted`);
-    if (transferStatus !== 'DONE') {
-      const isRetryable = transferStatus !== 'FAILED';
-      throw new StorageError('FILE_NOT_READY', `file ${id} is ${transferStatus}, not DONE`, { isRetryable });
-    }
-    assertObjectKey(path);
-    if (options.filename !== undefined) assertFileName(options.filename);
-    const filename = options.filename ?? defaultFileName(path);
-    const isInline = mimeType !== null && isInlineType(mimeType) && options.disposition !== 'attachment';
-    return await this.presigner.presignGet({
-      bucket,
-      key: path,
-      expiresIn: options.expiresIn ?? DEFAULT_URL_EXPIRY_SECONDS,
-      disposition: { type: isInline ? 'inline' : 'attachment', filename },
-      // A type that can run scripts stays a download even where the disposition is ignored.
-      ...(mimeType !== null && isInlineType(mimeType) ? {} : { contentType: 'application/octet-stream' }),
-    });
+  async presign(storageFile: StorageFile, options?: PresignOptions): Promise<PresignedUrl> {
+    return await this.links.presign(storageFile, options);
   }
 
   /**
@@ -178,10 +141,12 @@ export class FileTransferService {
    * @throws StorageError FILE_BUSY when another process does not let go of the transfer; STORE_*
    */
   async deleteFile(storageFile: StorageFile, hardDelete = false): Promise<void> {
-    const { id, workspaceId } = storageFile;
-    await this.files.softDelete({ id, workspaceId });
-    await this.transfers.cancel(id, new StorageError('TRANSFER_CANCELLED', 'the file was deleted'));
-    if (hardDelete) await this.removal.remove({ id, workspaceId });
+    await this.deletion.delete(storageFile, hardDelete);
+  }
+
+  /** What a workspace had of the present day, and what it may have. */
+  async readUsage(workspaceId: string): Promise<WorkspaceUsage> {
+    return await this.quotas.read(workspaceId);
   }
 
   private async waitFor(file: StorageFile, options: WaitOptions): Promise<StorageFile> {
@@ -213,26 +178,4 @@ export class FileTransferService {
     signal?.addEventListener('abort', cancel, { once: true });
     return await followed.finally(() => signal?.removeEventListener('abort', cancel));
   }
-
-  /** Here at once; where another process runs it, that one reads the request with its next renewal. */
-  private async endTransfer(file: StorageFile): Promise<void> {
-    await this.transfers.cancel(file.id, new StorageError('TRANSFER_CANCELLED', 'the transfer was cancelled'));
-    const now = await this.reread(file);
-    if (now.transferStatus === 'PENDING') await this.transfers.run(now).catch(() => {}); // It ends as cancelled.
-  }
-
-  /** The row that a caller knows, as it is now. */
-  private async reread({ id, workspaceId }: StorageFile): Promise<StorageFile> {
-    const file = await this.files.findById({ id, workspaceId });
-    if (file === null) throw new StorageError('FILE_NOT_FOUND', `there is no file ${id} any more`);
-    return file;
-  }
-}
-
-/** Last segment of a checked path; of a long one the end, which holds the extension. */
-function defaultFileName(path: string): string {
-  return path
-    .slice(path.lastIndexOf('/') + 1)
-    .slice(-FILE_NAME_MAX_LENGTH)
-    .toWellFormed();
 }

@@ -190,13 +190,9 @@ export class StorageFileRepository {
     await this.prisma.client.storageFile.deleteMany({ where: { workspaceId, id } });
   }
 
-  /** Whatever removed the row, a trigger told of it. */
+  /** Whatever removed the row, a trigger noted it; for TOMBSTONE_RETENTION_DAYS. */
   private async wasPurged({ workspaceId, id }: FileKey): Promise<boolean> {
-    const event = await this.prisma.client.outboxEvent.findFirst({
-      where: { subjectId: id, workspaceId, type: DELETED_EVENT, payload: { path: ['hard'], equals: true } },
-      select: { id: true },
-    });
-    return event !== null;
+    return (await this.prisma.client.storageTombstone.count({ where: { fileId: id, workspaceId } })) > 0;
   }
 }
 

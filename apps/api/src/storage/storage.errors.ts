@@ -5,6 +5,8 @@ export type { StorageErrorCode };
 export interface StorageErrorOptions extends ErrorOptions {
   /** Where this failure knows better than its code. */
   isRetryable?: boolean | undefined;
+  /** For how long the same request would be refused again. */
+  retryAfterMs?: number;
 }
 
 /** A failure with a code to act on. Its message names the key, row or option, and never holds a secret or a signed URL. */
@@ -12,14 +14,17 @@ export class StorageError extends Error {
   override readonly name = 'StorageError';
   /** The same request, unchanged, may go well later, and nobody has to do anything for it. */
   readonly isRetryable: boolean;
+  /** 0: nothing is known. */
+  readonly retryAfterMs: number;
 
   constructor(
     readonly code: StorageErrorCode,
     message: string,
-    { isRetryable, ...options }: StorageErrorOptions = {},
+    { isRetryable, retryAfterMs = 0, ...options }: StorageErrorOptions = {},
   ) {
     super(message, options);
     this.isRetryable = isRetryable ?? ERROR_CATALOGUE[code].isRetryable;
+    this.retryAfterMs = retryAfterMs;
   }
 
   /** What to do about it: which option, command or person. */

@@ -14,6 +14,8 @@ import { Reconciliation } from './cleanup/reconciliation.js';
 import { RecordRepository } from './cleanup/record.repository.js';
 import { RetentionRepository } from './cleanup/retention.repository.js';
 import { RetentionSweep } from './cleanup/retention-sweep.js';
+import { FileDeletion } from './file-deletion.js';
+import { FileLinks } from './file-links.js';
 import { FileTransferService } from './file-transfer.service.js';
 import { BucketSettings } from './s3/bucket-settings.js';
 import { Presigner } from './s3/presigner.js';
@@ -26,17 +28,20 @@ import { HostLookupModule } from './source/host-lookup.module.js';
 import { SourceReader } from './source/source-reader.js';
 import { storageOptionsProvider } from './storage.options.js';
 import { StorageFileRepository } from './storage-file.repository.js';
+import { HostPlaceRepository } from './transfer/host-place.repository.js';
 import { ReadBack } from './transfer/read-back.js';
 import { RetryPolicy } from './transfer/retry-policy.js';
 import { RunningTransfers } from './transfer/running-transfers.js';
 import { SourceOpener } from './transfer/source-opener.js';
 import { SourceVault } from './transfer/source-vault.js';
 import { TakeUp } from './transfer/take-up.js';
+import { TransferControl } from './transfer/transfer-control.js';
 import { TransferIntake } from './transfer/transfer-intake.js';
 import { TransferQueue } from './transfer/transfer-queue.js';
 import { TransferRunner } from './transfer/transfer-runner.js';
 import { TransferStateRepository } from './transfer/transfer-state.repository.js';
 import { TransferWorker } from './transfer/transfer-worker.js';
+import { WorkspaceQuotaRepository } from './transfer/workspace-quota.repository.js';
 import { BucketReader } from './upload/bucket-reader.js';
 import { LeftOvers } from './upload/left-overs.js';
 import { ObjectCleaner } from './upload/object-cleaner.js';
@@ -66,6 +71,7 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     BucketSettings,
     StoreDoctor,
     Presigner,
+    FileLinks,
     PartBufferPool,
     ObjectProof,
     ObjectCleaner,
@@ -79,16 +85,20 @@ import { UploadOutcome } from './upload/upload-outcome.js';
     SourceReader,
     TransferStateRepository,
     TransferQueue,
+    HostPlaceRepository,
+    WorkspaceQuotaRepository,
     TransferRunner,
     RetryPolicy,
     TakeUp,
     ReadBack,
     RunningTransfers,
     TransferWorker,
+    TransferControl,
     SourceVault,
     SourceOpener,
     TransferIntake,
     FileRemoval,
+    FileDeletion,
     PurgeRepository,
     LeftOverRemoval,
     RetentionRepository,

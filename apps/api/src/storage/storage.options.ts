@@ -89,6 +89,8 @@ export interface StorageOptions {
   readonly transferConcurrency: number;
   /** Of those, how many read from one host at once. */
   readonly transferConcurrencyPerHost: number;
+  /** How many transfers of all processes together read from one host at once; 0: any number. */
+  readonly transferConcurrencyPerHostOverall: number;
   /** A source that gives less leaves its slot to others, and goes on beside them; 0: none does. */
   readonly slowBytesPerSecond: number;
   /** Bytes of part buffers that all transfers of this process hold at once. */
@@ -102,14 +104,21 @@ export interface StorageOptions {
   readonly recoveryMs: number;
   /** Transfers of one workspace at once, over all workers. */
   readonly transferConcurrencyPerWorkspace: number;
+  /** Of one workspace in one day of UTC, where its row in core_storage_quota says no other number; both 0: nobody counts. */
+  readonly filesPerDay: number;
+  readonly bytesPerDay: number;
   /** Tries of one request before its file is FAILED. */
   readonly maxAttempts: number;
+  /** Owners of a file that died in a row, none of which stored more than those before, after which it is FAILED. */
+  readonly maxCrashes: number;
   /** Before the second try; twice as long before each further one, with jitter. */
   readonly retryDelayMs: number;
   /** Between looks for what failed clean-ups left in the bucket. */
   readonly purgeIntervalMs: number;
   /** After which a soft-deleted file is removed for good; 0: never. */
   readonly deletedRetentionDays: number;
+  /** For which it is known of a file that it was removed for good. */
+  readonly tombstoneRetentionDays: number;
   readonly events: EventOptions;
 }
 
@@ -179,17 +188,22 @@ export function toStorageOptions(env: Environment): StorageOptions {
     }),
     transferConcurrency: env.TRANSFER_CONCURRENCY,
     transferConcurrencyPerWorkspace: env.TRANSFER_CONCURRENCY_PER_WORKSPACE,
+    filesPerDay: env.WORKSPACE_FILES_PER_DAY,
+    bytesPerDay: env.WORKSPACE_BYTES_PER_DAY,
     workerMode: env.TRANSFER_WORKER,
     pollMs: env.TRANSFER_POLL_MS,
     recoveryMs: env.TRANSFER_RECOVERY_SECONDS * 1_000,
     maxAttempts: env.TRANSFER_MAX_ATTEMPTS,
+    maxCrashes: env.TRANSFER_MAX_CRASHES,
     retryDelayMs: env.TRANSFER_RETRY_DELAY_SECONDS * 1_000,
     transferConcurrencyPerHost: env.TRANSFER_CONCURRENCY_PER_HOST,
+    transferConcurrencyPerHostOverall: env.TRANSFER_CONCURRENCY_PER_HOST_OVERALL,
     slowBytesPerSecond: env.TRANSFER_SLOW_BYTES_PER_SECOND,
     memoryBytes: env.TRANSFER_MEMORY_BYTES,
     leaseMs: env.TRANSFER_LEASE_SECONDS * 1_000,
     purgeIntervalMs: env.PURGE_INTERVAL_SECONDS * 1_000,
     deletedRetentionDays: env.DELETED_RETENTION_DAYS,
+    tombstoneRetentionDays: env.TOMBSTONE_RETENTION_DAYS,
     events: Object.freeze({
       pollMs: env.EVENT_POLL_MS,
       retentionDays: env.EVENT_RETENTION_DAYS,

@@ -35,6 +35,7 @@ const LAYERS: readonly (readonly string[])[] = [
 const STORAGE_LAYERS: readonly (readonly string[])[] = [
   ['storage/storage.module.ts'],
   ['storage/file-transfer.service.ts'],
+  ['storage/file-deletion.ts', 'storage/file-links.ts'],
   ['storage/cleanup/', 'storage/events/'],
   ['storage/transfer/'],
   ['storage/s3.service.ts', 'storage/storage-file.repository.ts'],

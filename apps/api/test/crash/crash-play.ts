@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AbortMultipartUploadCommand, DeleteObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import type { PacedFile, ProductProcess, RowLock } from '@s3-transfer/crash-stage';
 import type { S3Call, S3Operation } from '@s3-transfer/s3-faults';
-import { type CrashProduct, PART_SIZE_BYTES, QUEUE_SIZE } from './crash-product.js';
+import type { StorageFile } from '../../src/storage/storage-file.repository.js';
+import { type CrashProduct, PART_SIZE_BYTES, POISON_FILE, QUEUE_SIZE } from './crash-product.js';
 import { readObject, type StoredObject } from './stored-object.js';
 
 /** After the end of a lease, within which the next owner is there. */
@@ -168,6 +171,18 @@ export class CrashPlay {
     }
   }
 
+  /** Each process that sends the third part of the file dies of it, and another is started, until the row has its end. */
+  async beginPoisoned(): Promise<void> {
+    await writeFile(join(this.stage.folder, POISON_FILE), this.path);
+    const supervisor = setInterval(() => this.product.replaceDead(), POLL_MS);
+    try {
+      await this.begin();
+      await this.ended();
+    } finally {
+      clearInterval(supervisor);
+    }
+  }
+
   async stopOwner(): Promise<ProductProcess> {
     const owner = await this.owner();
     owner.signal('SIGSTOP');
@@ -211,10 +226,17 @@ export class CrashPlay {
   }
 
   async deleteFile(isHard: boolean): Promise<void> {
-    const { files, transfers } = this.product.client;
-    const file = await files.findById({ id: this.id, workspaceId: this.workspaceId });
+    await this.product.client.transfers.deleteFile(await this.findFile(), isHard);
+  }
+
+  async cancel(): Promise<void> {
+    await this.product.client.transfers.cancelTransfer(await this.findFile());
+  }
+
+  private async findFile(): Promise<StorageFile> {
+    const file = await this.product.client.files.findById({ id: this.id, workspaceId: this.workspaceId });
     if (file === null) throw new Error('the row is gone');
-    await transfers.deleteFile(file, isHard);
+    return file;
   }
 
   /** When a try has failed, and another is to follow. */

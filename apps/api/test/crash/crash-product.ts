@@ -7,6 +7,8 @@ import { TEST_ENCRYPTION_KEY, TEST_JWT_SECRET } from '../support/test-token.js';
 /** Built code: `pnpm test` builds first. */
 const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const API = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+/** In the folder of the stage, where processes run: a part of the key of the file that kills them. */
+export const POISON_FILE = 'poison';
 /** Blocks its thread for as many ms as the line on the channel says, as a too long computation does. */
 const BLOCKER = `
 process.on('SIGUSR2', () => {
@@ -14,11 +16,22 @@ process.on('SIGUSR2', () => {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(process.env.BLOCK_MS));
 });`;
 
+/** Kills its process when the third part is sent of the file that POISON_FILE names, as one does that has no memory left for it. */
+const POISON = `
+import { subscribe } from 'node:diagnostics_channel';
+import { existsSync, readFileSync } from 'node:fs';
+const isDeadly = (path) =>
+  existsSync('${POISON_FILE}') && path.includes(readFileSync('${POISON_FILE}', 'utf8')) && path.includes('partNumber=3&');
+subscribe('http.client.request.start', ({ request }) => {
+  if (isDeadly(request.path)) process.kill(process.pid, 'SIGKILL');
+});`;
+
 export const PART_SIZE_BYTES = 5 * 1024 ** 2;
 export const QUEUE_SIZE = 2;
 export const LEASE_MS = 3_000;
 /** How long a blocked event loop stays so. */
 export const BLOCK_MS = 5_000;
+export const MAX_CRASHES = 3;
 const WORKERS = 2;
 
 const VARIABLES = {
@@ -38,6 +51,7 @@ const VARIABLES = {
   TRANSFER_POLL_MS: '200',
   TRANSFER_RECOVERY_SECONDS: '1',
   TRANSFER_RETRY_DELAY_SECONDS: '1',
+  TRANSFER_MAX_CRASHES: String(MAX_CRASHES),
   TRANSFER_SLOW_BYTES_PER_SECOND: '0', // Sources that are held make nobody wait longer.
   PURGE_INTERVAL_SECONDS: '1',
 };
@@ -121,7 +135,8 @@ export class CrashProduct {
     await this.client.stop();
   }
 
-  private replaceDead(): void {
+  /** As a supervisor does. */
+  replaceDead(): void {
     const living = this.living();
     const fresh = Array.from({ length: WORKERS - living.length }, () => this.startWorker());
     this.workers.splice(0, this.workers.length, ...living, ...fresh);
@@ -131,7 +146,7 @@ export class CrashProduct {
     return this.stage.startProcess(
       [CLI, 'worker'],
       { ...this.variables, DATA_DIR: this.stage.folder, BLOCK_MS: String(BLOCK_MS) },
-      ['--import', `data:text/javascript,${encodeURIComponent(BLOCKER)}`],
+      [BLOCKER, POISON].flatMap((code) => ['--import', `data:text/javascript,${encodeURIComponent(code)}`]),
     );
   }
 }

@@ -1,6 +1,6 @@
 import type { CrashFault } from './crash-fault.js';
 import { type CrashPlay, IN_FLIGHT_BYTES } from './crash-play.js';
-import { PART_SIZE_BYTES } from './crash-product.js';
+import { MAX_CRASHES, PART_SIZE_BYTES } from './crash-product.js';
 
 const KILLED = 'the worker is killed';
 /** Fits into one PUT. */
@@ -59,6 +59,19 @@ export const WORKER_FAULTS: readonly CrashFault[] = [
     },
     IN_FLIGHT_BYTES,
   ),
+  {
+    fault: `${KILLED}, and the transfer cancelled before another takes it up`,
+    instant: 'the store has begun the upload, and its id is not kept',
+    ending: 'TRANSFER_CANCELLED',
+    again: 'in flight',
+    why: 'the row says that an upload may have been begun: its end leaves an entry by which the store is asked for it',
+    async play(play) {
+      play.file.holdAt(IN_FLIGHT_BYTES);
+      await play.standStill('CreateMultipartUpload', 'after');
+      await play.killOwner();
+      await play.cancel();
+    },
+  },
   killedAt(
     ['UploadPart', 'before', { partNumber: 1 }],
     {
@@ -220,6 +233,14 @@ export const WORKER_FAULTS: readonly CrashFault[] = [
     again: 'nothing',
     why: 'HEAD shows the object with the token of this file',
   }),
+  {
+    fault: 'each worker that runs the transfer dies of it, whoever takes it up',
+    instant: 'two parts are stored, and the third is about to be sent',
+    ending: 'TRANSFER_CRASHED',
+    again: 'the file',
+    why: `${MAX_CRASHES} deaths in a row without one more byte stored are enough: others have work to do as well`,
+    play: (play) => play.beginPoisoned(),
+  },
   {
     fault: 'the worker is asked to stop (SIGTERM)',
     instant: 'two parts are stored, and the third is being read',

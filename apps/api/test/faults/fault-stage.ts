@@ -56,7 +56,7 @@ export class FaultStage {
 
   private async begin(variables: Readonly<Record<string, string>>): Promise<TestStorage> {
     const storage = await startTestStorage(
-      { ...LIMITS, ...variables, S3_ENDPOINT: this.way.endpoint },
+      { ...LIMITS, ...variables, ...(isStoreReal() ? realLimits(variables) : {}), S3_ENDPOINT: this.way.endpoint },
       { ...this.database, drop: async () => {} },
       { ...this.store, stop: async () => {} },
     );
@@ -82,6 +82,20 @@ const LIMITS = {
   SOURCE_RETRY_DELAY_MS: '1',
   TRANSFER_CONCURRENCY: '1',
 };
+
+/** Whether the store is one that TEST_S3_ENDPOINT names. */
+export function isStoreReal(): boolean {
+  return process.env.TEST_S3_ENDPOINT !== undefined;
+}
+
+/** A real server is slower, and is to be recognised. */
+function realLimits({ S3_ANSWER_TIMEOUT_MS }: Readonly<Record<string, string>>): Record<string, string> {
+  return {
+    S3_STORE: 'auto',
+    S3_RETRY_DELAY_MS: '50',
+    ...(S3_ANSWER_TIMEOUT_MS !== undefined ? { S3_ANSWER_TIMEOUT_MS: '3000' } : {}),
+  };
+}
 
 /** Stages on one store, lent to one user at a time. */
 export class FaultStages {

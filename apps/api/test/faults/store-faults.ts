@@ -416,6 +416,15 @@ export const STORE_FAULTS: readonly StoreFault[] = [
       parameters: { ms: 60 },
     },
   ),
+  ...[5, 20, 80].map((ms) =>
+    large(
+      'complete-cut-off',
+      'first CompleteMultipartUpload',
+      'DONE',
+      'the store may go on with it: nothing is ended, and Complete goes out again only where a look shows no object',
+      { parameters: { ms } },
+    ),
+  ),
   large('complete-without-etag', 'first CompleteMultipartUpload', 'DONE', 'the ETag is read from the object'),
 
   small(
@@ -498,6 +507,14 @@ export const STORE_FAULTS: readonly StoreFault[] = [
     },
   ),
 ];
+
+/**
+ * What real servers are asked as well: what becomes of a Complete. An object that shows late does so in the way to the
+ * store alone, and is timed for the short waits of the tests on local-s3.
+ */
+export function isOfComplete({ fault, calls }: StoreFault): boolean {
+  return calls.endsWith('CompleteMultipartUpload') && fault !== 'object-appears-late';
+}
 
 /** The rules that a way to the store breaks the transfer by. */
 export function rulesOf({ fault, calls, parameters, beside }: StoreFault): FaultRule[] {

@@ -62,6 +62,15 @@ export async function crowd(database: TestDatabase): Promise<void> {
       SELECT md5('purge' || n)::uuid, 'bucket', 'gone/' || md5(n::text), md5('gone' || n)::uuid, 'upload' || n,
         now() + (n - 5000) * interval '1 minute'
       FROM generate_series(0, ${CROWD - 1}) AS n;
+    INSERT INTO core_storage_tombstone (file_id, workspace_id, removed_at)
+      SELECT md5('gone' || n)::uuid, md5('workspace' || n % 200)::uuid, now() - n * interval '1 hour'
+      FROM generate_series(0, ${CROWD - 1}) AS n;
+    INSERT INTO core_storage_usage (workspace_id, day, files, bytes)
+      SELECT md5('workspace' || n % 200)::uuid, (now() AT TIME ZONE 'UTC')::date - n / 200, 10, 10000
+      FROM generate_series(0, ${CROWD - 1}) AS n;
+    INSERT INTO core_storage_host_place (file_id, host, owner, reserved_until)
+      SELECT md5('file' || n)::uuid, 'media' || n || '.example', gen_random_uuid(), now()
+      FROM generate_series(0, ${CROWD - 1}) AS n;
     COMMIT;
   `);
   await database.query('VACUUM ANALYZE');

@@ -11,8 +11,10 @@ import { EventOutboxRepository } from '../../src/storage/events/event-outbox.rep
 import { WebhookDeliveryRepository } from '../../src/storage/events/webhook-delivery.repository.js';
 import { WebhookSubscriptionRepository } from '../../src/storage/events/webhook-subscription.repository.js';
 import { type StorageFile, StorageFileRepository } from '../../src/storage/storage-file.repository.js';
+import { HostPlaceRepository } from '../../src/storage/transfer/host-place.repository.js';
 import type { TransferQueue } from '../../src/storage/transfer/transfer-queue.js';
 import { type Claim, TransferStateRepository } from '../../src/storage/transfer/transfer-state.repository.js';
+import { WorkspaceQuotaRepository } from '../../src/storage/transfer/workspace-quota.repository.js';
 import { CROWD, idOf } from './crowded-database.js';
 
 const LEASE_MS = 60_000;
@@ -23,7 +25,10 @@ const failure = {
   transferError: 'SOURCE_STATUS: the source answered 404',
   errorCode: 'SOURCE_STATUS',
   keepUpload: true,
+  isUploadUnknown: true,
 };
+/** High enough for everything here, and low enough to be counted. */
+const LIMITS = { filesPerDay: 1_000_000, bytesPerDay: 1e12, transferConcurrencyPerHostOverall: 2 };
 
 /** Gives every method of every repository something to do on a crowded database, one after the other. */
 export async function travel(
@@ -32,9 +37,9 @@ export async function travel(
   watch: <Watched extends object>(watched: Watched) => Watched,
 ) {
   const files = watch(new StorageFileRepository(prisma));
-  const state = watch(new TransferStateRepository(prisma, queue));
+  const state = watch(new TransferStateRepository(prisma, queue, LIMITS));
   const accept = (changes: { idempotencyKey?: string } = {}) => {
-    const ticketOf = (id: string) => ({ fileId: id, workspaceId, delayMs: LEASE_MS });
+    const ticketOf = (id: string) => ({ fileId: id, workspaceId, host: null, delayMs: LEASE_MS });
     const id = randomUUID();
     const file = { id, workspaceId, type: 'journey', path: `files/${id}`, bucket: BUCKET, ...changes };
     return files.create(file, (transaction) => queue.send(transaction, ticketOf(id)));
@@ -47,6 +52,9 @@ export async function travel(
   };
   await lookForFiles(files, accept);
   await transfer(state, claimed);
+  await keepToLimits(prisma, watch(new WorkspaceQuotaRepository(prisma, LIMITS)));
+  const { file } = await claimed();
+  await watch(new HostPlaceRepository(prisma, queue, LIMITS)).within(file, 'media.example', async () => {});
   await endTransfers(state, claimed);
   await recover(state, claimed);
   await removeFiles(files, state, watch(new RetentionRepository(prisma)), accept);
@@ -100,17 +108,25 @@ async function transfer(state: TransferStateRepository, claimed: Claimed) {
   await state.find(file.id);
   await state.findAll([file.id, idOf('file', 3)]);
   await state.renew(claim, LEASE_MS, { bytes: 10, totalBytes: 20 });
+  await state.announceUpload(claim);
   const sourceVersion = { length: 20, etag: '"1"', lastModified: null, contentEncoding: null };
-  await state.setUpload(claim, { uploadId: 'one', partSizeBytes: 10, sourceVersion });
+  await state.setUpload(claim, { uploadId: 'one', partSizeBytes: 10, sourceVersion, isAnotherPossible: true });
   await state.addPart(claim, 'one', { number: 1, sizeBytes: 10, etag: '"1"', digest: 'crc32:AAAA' });
   await state.listParts({ ...claim, uploadId: 'one' });
   await state.noteResumption(claim, 10);
+  await state.forgetUnknownUploads(claim);
   await state.detachUpload(claim);
   await state.forgetDetached(claim, 'one');
-  await state.setUpload(claim, { uploadId: 'two', partSizeBytes: 10, sourceVersion });
+  await state.setUpload(claim, { uploadId: 'two', partSizeBytes: 10, sourceVersion, isAnotherPossible: false });
   await state.setCompleting(claim, { size: 20, sha256: null, lengthVerified: true });
   const stored = { size: 20, etag: '"2"', sha256: null, sha256Origin: null, isLengthVerified: true };
   await state.markDone(claim, stored);
+}
+
+async function keepToLimits(prisma: PrismaService, quotas: WorkspaceQuotaRepository) {
+  await prisma.transaction((transaction) => quotas.countFile(transaction, workspaceId));
+  await quotas.allowance(workspaceId);
+  await quotas.read(workspaceId);
 }
 
 async function endTransfers(state: TransferStateRepository, claimed: Claimed) {
@@ -121,7 +137,6 @@ async function endTransfers(state: TransferStateRepository, claimed: Claimed) {
   const waiting = await claimed();
   await state.requeue(waiting.claim, { delayMs: LEASE_MS, failure, isCounted: true });
   await state.requestCancel(waiting.file);
-  await state.putOff([{ file: failed.file, delayMs: LEASE_MS }]);
   const released = await claimed();
   await state.release(released.claim);
   const cleaned = await claimed();
@@ -153,6 +168,9 @@ async function removeFiles(
   const expired = await retention.takeExpired({ retentionDays: 30, leaseMs: LEASE_MS, after: null });
   await retention.takeExpired({ retentionDays: 30, leaseMs: LEASE_MS, after: expired });
   await retention.takeExpired({ retentionDays: 3_650, leaseMs: LEASE_MS, after: null });
+  await retention.takeExpired({ retentionDays: 0, leaseMs: LEASE_MS, after: null });
+  await retention.forgetRemoved(365, 1_000);
+  await retention.forgetRemoved(3_650, 1_000);
 }
 
 async function purge(purges: PurgeRepository, state: TransferStateRepository) {

@@ -1,4 +1,5 @@
 import { text } from 'node:stream/consumers';
+import { finished } from 'node:stream/promises';
 import type { Exchange } from '../exchange.js';
 import { errorDocument, HTML_PAGE, XML_DECLARATION } from '../s3-answers.js';
 import type { S3Operation } from '../s3-operation.js';
@@ -70,6 +71,18 @@ export const COMPLETE_FAULTS = {
       exchange.continueRequest();
       const list = await text(exchange.request);
       exchange.proxy.later(ms, () => exchange.forwardAlone(list));
+      exchange.reset();
+    },
+  }),
+  'complete-cut-off': fault({
+    title:
+      'the connections of client and store are cut `ms` after Complete was passed on, whatever the store does then',
+    operations: COMPLETE,
+    parameters: { ms: 20 },
+    async apply(exchange, { ms }) {
+      const answered = exchange.forward().then((answer) => finished(answer.resume()));
+      answered.catch(() => {}); // Cut off with its client.
+      await exchange.wait(ms);
       exchange.reset();
     },
   }),

@@ -14,6 +14,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { openStoreWay, type StoreWay } from '../../../test/support/store-way.js';
 import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
 import { startTestStore } from '../../../test/support/test-store.js';
+import type { FileKey } from '../storage-file.repository.js';
 import { PurgeWorker } from './purge-worker.js';
 import { RetentionSweep } from './retention-sweep.js';
 
@@ -308,6 +309,18 @@ describe('a soft deletion', () => {
     expect(await storage.files.restore({ ...key, workspaceId: randomUUID() })).toBeNull();
     expect(await storage.files.restore({ ...key, id: randomUUID() })).toBeNull();
   });
+
+  it('is known to be impossible for a year, however early its event is removed', async () => {
+    const removed = [await start(newPath()), await start(newPath())];
+    for (const file of removed) await storage.transfers.deleteFile(file, true);
+    const [recent, old] = removed.map(({ id }) => ({ workspaceId, id }));
+    await storage.database.query('DELETE FROM core_outbox_event');
+    const age = "UPDATE core_storage_tombstone SET removed_at = now() - interval '365 days' WHERE file_id = $1";
+    await storage.database.query(age, [old?.id]);
+    await storage.get(RetentionSweep).run(new AbortController().signal);
+    await expect(storage.files.restore(recent as FileKey)).rejects.toMatchObject({ code: 'FILE_PURGED' });
+    expect(await storage.files.restore(old as FileKey)).toBeNull();
+  });
 });
 
 describe('the time in which a deleted file can be restored', () => {
@@ -349,16 +362,24 @@ describe('the time in which a deleted file can be restored', () => {
     expect(await storage.files.restore({ workspaceId, id: young.id })).toMatchObject({ transferStatus: 'DONE' });
   });
 
-  it('never ends when it is 0 days', async () => {
+  it('never ends when it is 0 days, and a removal that broke off is ended all the same', async () => {
     const { id } = await storeDeleted(4_000);
+    const broken = await storeDeleted(0);
+    way.disturb = ({ method }, response) => {
+      if (method === 'DELETE') response.writeHead(403).end();
+      return method === 'DELETE';
+    };
+    await expect(storage.transfers.deleteFile(broken, true)).rejects.toMatchObject({ code: 'STORE_ACCESS_DENIED' });
+    way.disturb = () => false;
     const shared = { ...storage.database, drop: async () => {} };
     const forever = await startTestStorage({ S3_ENDPOINT: way.endpoint, DELETED_RETENTION_DAYS: '0' }, shared, {
       ...storage.store,
       stop: async () => {},
     });
-    expect(await run(forever)).toBe(0);
+    expect(await run(forever)).toBe(1);
     await forever.stop();
     expect(await idsLeft()).toEqual([id]);
+    expect(await hasObject(broken.path)).toBe(false);
   });
 
   it('ends once for each file when two processes look', async () => {

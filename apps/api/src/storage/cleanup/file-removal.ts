@@ -45,7 +45,7 @@ export class FileRemoval {
     // Kept, because a slow store can take longer than a lease: the row may then be restored and its path written to.
     const lease = new LeaseKeeper({ state: this.state, claim, leaseMs: this.options.leaseMs }, NEVER);
     try {
-      await this.cleaner.removeObject({ bucket, key }, lease.signal);
+      await this.cleaner.removeObject({ bucket, key }, { signal: lease.signal, assertOwned: () => lease.assertHeld() });
       await lease.confirm();
       const { uploadId } = claim;
       if (uploadId !== null && !(await this.cleaner.discardParts({ bucket, key, uploadId }))) {

@@ -14,7 +14,7 @@ export class FindingRepair {
     private readonly worker: PurgeWorker,
   ) {}
 
-  /** False: the finding is not one to repair, or the file became DONE meanwhile. */
+  /** False: the finding is not one to repair, or the file became DONE meanwhile, or its upload is at work again. */
   async note(bucket: string, { kind, key: path, fileId, uploadId }: Finding): Promise<boolean> {
     if (fileId === undefined) return false;
     switch (kind) {

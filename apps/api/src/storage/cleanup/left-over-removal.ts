@@ -20,6 +20,8 @@ export type RemovalOutcome = 'over' | 'taken' | { lookAgainInMs: number } | { wa
 /** The right to remove what is at the path. `confirm` throws when it has been lost, and is asked before every removal. */
 interface RemovalRight {
   signal: AbortSignal;
+  /** Of the row, whose Complete may be under way: it has an entry of its own, which waits for that. */
+  spared?: string | null;
   confirm(): Promise<void>;
 }
 
@@ -69,7 +71,9 @@ export class LeftOverRemoval {
     if (claim === null) return { waitsFor: `a transfer of file ${entry.fileId} that is under way or to come` };
     const lease = new LeaseKeeper({ state: this.state, claim, leaseMs: this.options.leaseMs }, signal);
     try {
-      const isQuiet = await this.removeAll(entry, { signal: lease.signal, confirm: () => lease.confirm() });
+      const spared = claim.completing ? claim.uploadId : null;
+      const right = { signal: lease.signal, spared, confirm: () => lease.confirm() };
+      const isQuiet = await this.removeAll(entry, right);
       const isRowsOwn = claim.uploadId === entry.uploadId;
       const isReleased = await (isRowsOwn ? this.state.releaseCleaned(claim) : this.state.release(claim));
       if (!isReleased) throw lost(entry);
@@ -114,7 +118,7 @@ export class LeftOverRemoval {
   }
 
   /** True when there was nothing that could have come late. */
-  private async removeAll(entry: PurgeEntry, { signal, confirm }: RemovalRight): Promise<boolean> {
+  private async removeAll(entry: PurgeEntry, { signal, spared, confirm }: RemovalRight): Promise<boolean> {
     const place = placeOf(entry, signal);
     // The object first: an Abort destroys the bytes under one whose Complete the store is not done with.
     const hasObject = await this.leftOvers.hasObject(place);
@@ -123,7 +127,8 @@ export class LeftOverRemoval {
       await this.leftOvers.removeObject(place);
     }
     const { uploadId } = entry;
-    const uploads = uploadId !== null ? [uploadId] : await this.leftOvers.listUploads(place);
+    const listed = uploadId !== null ? [uploadId] : await this.leftOvers.listUploads(place);
+    const uploads = listed.filter((listedId) => listedId === uploadId || listedId !== spared);
     for (const upload of uploads) {
       await confirm();
       signal.throwIfAborted();

@@ -59,27 +59,28 @@ export class PurgeRepository {
 
   /**
    * Makes an entry, unless there is one that says the same. False beside a DONE row of the file: whether its object came
-   * out of this upload is not to be told any more, and an Abort would destroy it. The row is waited for, because it may
-   * be becoming DONE by this very upload.
+   * out of this upload is not to be told any more, and an Abort would destroy it. False too for the upload that the row
+   * is at work on: it may become DONE by it at any moment. The row is waited for, because that may be this one.
    */
   async note(left: Pick<PurgeEntry, 'bucket' | 'path' | 'fileId' | 'uploadId'>): Promise<boolean> {
     const { bucket, path, fileId, uploadId } = left;
-    const [outcome] = await this.prisma.client.$queryRaw<{ isDone: boolean }[]>`
+    const [outcome] = await this.prisma.client.$queryRaw<{ isWanted: boolean }[]>`
       WITH held AS (
-        SELECT transfer_status FROM core_storage_file
+        SELECT transfer_status = 'DONE' OR (transfer_status <> 'FAILED' AND upload_id = ${uploadId}) AS is_wanted
+        FROM core_storage_file
         WHERE id = ${fileId}::uuid AND bucket = ${bucket} AND path = ${path}
         FOR SHARE
       ), noted AS (
         INSERT INTO core_storage_purge (bucket, path, file_id, upload_id)
         SELECT ${bucket}, ${path}, ${fileId}::uuid, ${uploadId}
-        WHERE NOT EXISTS (SELECT FROM held WHERE transfer_status = 'DONE')
+        WHERE NOT EXISTS (SELECT FROM held WHERE is_wanted)
           AND NOT EXISTS (
             SELECT FROM core_storage_purge AS purge
             WHERE purge.bucket = ${bucket} AND purge.path = ${path} AND purge.file_id = ${fileId}::uuid
               AND purge.upload_id IS NOT DISTINCT FROM ${uploadId})
       )
-      SELECT EXISTS (SELECT FROM held WHERE transfer_status = 'DONE') AS "isDone"`;
-    return outcome?.isDone !== true;
+      SELECT EXISTS (SELECT FROM held WHERE is_wanted) AS "isWanted"`;
+    return outcome?.isWanted !== true;
   }
 
   /** Lets go of the entry until `delayMs` have passed. */

@@ -299,9 +299,23 @@ describe('an entry that somebody makes for an upload', () => {
       storage.get(PurgeRepository).note(left),
     ]);
     expect(isDone).toBe(true);
-    expect(await query('SELECT id FROM core_storage_purge')).toEqual([]); // Refused, or ended with the row that became DONE.
+    expect(await query('SELECT id FROM core_storage_purge')).toEqual([]);
     expect(await storage.get(PurgeRepository).note(left)).toBe(false);
     expect(await query('SELECT id FROM core_storage_purge')).toEqual([]);
+  });
+
+  it('is refused while the row is at work on this upload, and made once the row FAILED or has another', async () => {
+    const path = newPath();
+    const id = randomUUID();
+    await storage.insertAbandoned({ id, workspaceId, path, sourceUrl: 'https://source.example/a', uploadId: 'upload' });
+    const note = (uploadId: string) =>
+      storage.get(PurgeRepository).note({ bucket: storage.bucket, path, fileId: id, uploadId });
+    expect(await note('upload')).toBe(false);
+    expect(await query('SELECT id FROM core_storage_purge')).toEqual([]);
+    expect(await note('another upload')).toBe(true);
+    await query("UPDATE core_storage_file SET transfer_status = 'FAILED' WHERE id = $1", [id]);
+    expect(await note('upload')).toBe(true);
+    expect(await query('SELECT id FROM core_storage_purge')).toHaveLength(2);
   });
 
   it('is one, however often it is made', async () => {

@@ -5,6 +5,8 @@ import { type ExpiredPosition, RetentionRepository } from './retention.repositor
 
 /** Removals of one round: left-overs and transfers of this process have their turn in between. */
 const FILES_PER_ROUND = 100;
+/** More than rounds of removals can bring. */
+const TOMBSTONES_PER_ROUND = 1_000;
 
 /** Removes deleted files for good when nobody can want them back any more, the longest deleted first. */
 @Injectable()
@@ -21,8 +23,8 @@ export class RetentionSweep {
 
   /** One round. Several processes may run one: no file is removed by two. Resolves to the number of removed files. */
   async run(signal: AbortSignal): Promise<number> {
-    const { deletedRetentionDays: retentionDays, leaseMs } = this.options;
-    if (retentionDays === 0) return 0;
+    const { deletedRetentionDays: retentionDays, tombstoneRetentionDays, leaseMs } = this.options;
+    await this.retention.forgetRemoved(tombstoneRetentionDays, TOMBSTONES_PER_ROUND);
     let removed = 0;
     for (let taken = 0; taken < FILES_PER_ROUND && !signal.aborted; taken += 1) {
       const file = await this.retention.takeExpired({ retentionDays, leaseMs, after: this.after });

@@ -19,7 +19,8 @@ export class RetentionRepository {
 
   /**
    * Claims the file that has been deleted for longest, past `after`, for removal, or one whose removal broke off; null
-   * when the time of none is up that is to be had. Statement and state are those of TransferStateRepository.claimForRemoval: from here on it is not DONE.
+   * when none is to be had. With 0 days the time of none is ever up, and only broken-off removals are had. Statement and
+   * state are those of TransferStateRepository.claimForRemoval: from here on it is not DONE.
    */
   async takeExpired(options: {
     retentionDays: number;
@@ -40,7 +41,7 @@ export class RetentionRepository {
         SELECT id FROM (
           SELECT * FROM (
             SELECT id, deleted_at FROM core_storage_file
-            WHERE deleted_at < ${NOW} - ${retentionDays} * interval '1 day' AND ${IS_UNLEASED} ${isPast}
+            WHERE ${retentionDays} > 0 AND deleted_at < ${NOW} - ${retentionDays} * interval '1 day' AND ${IS_UNLEASED} ${isPast}
             ORDER BY deleted_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) AS expired
           UNION ALL
           SELECT * FROM (
@@ -50,5 +51,14 @@ export class RetentionRepository {
         ) AS due ORDER BY deleted_at, id LIMIT 1)
       RETURNING ${LEASE_COLUMNS}, bucket, path, deleted_at AS "deletedAt"`;
     return rows[0] ?? null;
+  }
+
+  /** Forgets at most `limit` files that were removed for good `days` ago or earlier. */
+  async forgetRemoved(days: number, limit: number): Promise<void> {
+    await this.prisma.client.$executeRaw`
+      DELETE FROM core_storage_tombstone WHERE file_id = ANY (ARRAY(
+        SELECT file_id FROM core_storage_tombstone WHERE removed_at <= now() - ${days} * interval '1 day'
+        ORDER BY removed_at LIMIT ${limit}
+        FOR UPDATE SKIP LOCKED))`;
   }
 }

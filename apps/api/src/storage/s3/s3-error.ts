@@ -76,6 +76,11 @@ export function isRefusal(error: unknown): boolean {
   return ((status >= 300 && status < 500) || status === 501) && !PASSING_NAMES.has(asSdkError(cause)?.name ?? '');
 }
 
+/** The store does not have the call, or not this header of it. */
+export function isNotImplemented(error: unknown): boolean {
+  return statusOf(causeOf(error)) === 501;
+}
+
 /** The keys, or the clock they are used with, are not good enough for this call. */
 export function isForbidden(error: unknown): boolean {
   return REFUSED_STATUSES.has(statusOf(causeOf(error)) ?? 0);

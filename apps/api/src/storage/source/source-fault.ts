@@ -17,13 +17,9 @@ export class SourceFault extends StorageError {
     code: StorageErrorCode,
     message: string,
     readonly remedy: Remedy,
-    { retryAfterMs = 0, isRetryable, ...options }: StorageErrorOptions & { retryAfterMs?: number } = {},
+    { isRetryable, ...options }: StorageErrorOptions = {},
   ) {
     const mayGoWell = remedy === 'retry' || remedy === 'ranges' ? true : undefined;
     super(code, message, { ...options, isRetryable: isRetryable ?? mayGoWell });
-    this.retryAfterMs = retryAfterMs;
   }
-
-  /** How long the source asks to be left alone. */
-  readonly retryAfterMs: number;
 }

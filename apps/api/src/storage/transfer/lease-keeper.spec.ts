@@ -60,3 +60,20 @@ describe('a transfer under way is ended by another process', () => {
     expect(reason).toMatchObject({ code: 'TRANSFER_LOST' });
   });
 });
+
+describe('who is about to remove or make an object', () => {
+  it('may while it has the row, whatever others want of it, and not when another has it', async () => {
+    const claim = await claimNew();
+    const lease = new LeaseKeeper({ state, claim, leaseMs: LEASE_MS, meter: new ProgressMeter() }, AbortSignal.any([]));
+    try {
+      await state.requestCancel({ id: claim.id, workspaceId });
+      await lease.assertHeld();
+      await storage.database.query('UPDATE core_storage_file SET lease_token = gen_random_uuid() WHERE id = $1', [
+        claim.id,
+      ]);
+      await expect(lease.assertHeld()).rejects.toMatchObject({ code: 'TRANSFER_LOST' });
+    } finally {
+      lease.end();
+    }
+  });
+});

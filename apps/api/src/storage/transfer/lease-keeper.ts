@@ -47,6 +47,23 @@ export class LeaseKeeper {
     this.renewedAt = asked;
   }
 
+  /**
+   * Renews at once, whether or not somebody wants the transfer to end: what may be cleaned up is decided by the lease
+   * alone. An answer that came late is asked for again: the lease may have run out since.
+   *
+   * @throws StorageError TRANSFER_LOST when the row is another's, or nobody can say whose it is
+   */
+  async assertHeld(): Promise<void> {
+    const { state, claim, leaseMs } = this.lease;
+    for (let asked = Number.NEGATIVE_INFINITY; performance.now() - asked > leaseMs - this.renewAfterMs; ) {
+      asked = performance.now();
+      const outcome = await state.renew(claim, leaseMs).catch((error) => {
+        throw transferLost(claim, error);
+      });
+      if (outcome === 'lost') throw transferLost(claim);
+    }
+  }
+
   private get renewAfterMs(): number {
     return this.lease.leaseMs / RENEWALS_PER_LEASE;
   }
@@ -84,6 +101,6 @@ export class LeaseKeeper {
 }
 
 /** What an owner is told whose row another took. */
-export function transferLost({ id }: Claim): StorageError {
-  return new StorageError('TRANSFER_LOST', `transfer of file ${id} was taken over by another process`);
+export function transferLost({ id }: Claim, cause?: unknown): StorageError {
+  return new StorageError('TRANSFER_LOST', `transfer of file ${id} was taken over by another process`, { cause });
 }

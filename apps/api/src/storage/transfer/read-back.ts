@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { ObjectCleaner } from '../upload/object-cleaner.js';
 import { StoredObjectReader } from '../upload/stored-object-reader.js';
 import type { ObjectPlace } from '../upload/upload-attempt.js';
 import { type Claim, TransferStateRepository } from './transfer-state.repository.js';
@@ -10,7 +9,6 @@ export class ReadBack {
   constructor(
     private readonly state: TransferStateRepository,
     private readonly reader: StoredObjectReader,
-    private readonly cleaner: ObjectCleaner,
   ) {}
 
   /**
@@ -22,16 +20,5 @@ export class ReadBack {
     const parts = await this.state.listParts(claim);
     const partSizeBytes = Number(claim.partSizeBytes ?? Math.max(1, object.size));
     return await this.reader.hash({ ...object, partSizeBytes, parts }, signal);
-  }
-
-  /** Removes an object that turned out to be wrong. False, and logged, when it may be left. */
-  async discard(place: ObjectPlace): Promise<boolean> {
-    try {
-      await this.cleaner.removeObject(place);
-      return true;
-    } catch (error) {
-      this.cleaner.warn('removing', place, error);
-      return false;
-    }
   }
 }

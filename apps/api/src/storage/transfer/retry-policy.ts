@@ -8,6 +8,8 @@ const LONGEST_DELAY_MS = 60 * 60_000;
 const LONGEST_ASKED_DELAY_MS = 24 * 60 * 60_000;
 /** Of the computed delay, so that files that failed together are not tried together. */
 const JITTER = 0.5;
+/** In which the files of a workspace come back that waited for a new day, in ms. */
+const QUOTA_SPREAD_MS = 60_000;
 
 /** How the tries of one code differ from the configured ones: how many, and how long the first wait is. */
 interface CodePolicy {
@@ -42,19 +44,15 @@ export class RetryPolicy {
    */
   next(error: unknown, retries: number): number | null {
     if (!(error instanceof StorageError) || !error.isRetryable) return null;
+    // That is no failure: the file waits for its day, as often as it must.
+    if (error.code === 'QUOTA_EXCEEDED') return error.retryAfterMs + Math.random() * QUOTA_SPREAD_MS;
     const { attemptsFactor = 1, delayFactor = 1 } = POLICIES[error.code] ?? {};
     const { maxAttempts, retryDelayMs } = this.options;
     // One try means one try, whatever failed.
     const attempts = maxAttempts === 1 ? 1 : maxAttempts * attemptsFactor;
     if (retries + 1 >= attempts) return null;
     const delayMs = Math.min(retryDelayMs * delayFactor * 2 ** Math.min(retries, 20), LONGEST_DELAY_MS);
-    const askedMs = Math.min(retryAfterMsOf(error), LONGEST_ASKED_DELAY_MS);
+    const askedMs = Math.min(error.retryAfterMs, LONGEST_ASKED_DELAY_MS);
     return Math.max(delayMs * (1 + Math.random() * JITTER), askedMs);
   }
-}
-
-/** A source that said when to come back. */
-function retryAfterMsOf(error: StorageError): number {
-  const { retryAfterMs } = error as StorageError & { retryAfterMs?: unknown };
-  return typeof retryAfterMs === 'number' ? retryAfterMs : 0;
 }

@@ -3,6 +3,8 @@ import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { isTransferLost, parseTransferError, StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import type { StorageFile } from '../storage-file.repository.js';
+import type { Shares } from './fair-take.js';
+import { HostPlaceRepository } from './host-place.repository.js';
 import type { TransferProgress } from './progress-meter.js';
 import { SourceOpener } from './source-opener.js';
 import { SourcePace } from './source-pace.js';
@@ -15,8 +17,6 @@ import type { Waiting } from './waiting.js';
 const FOLLOW_POLL_MS = 500;
 /** Longest wait for transfers at the end of the process, in ms: below the 30 s after which Kubernetes kills. */
 const STOP_LIMIT_MS = 25_000;
-/** Transfers that wait for a slot of their host, for each that streams: they keep no slot from others. */
-const WAITING_FACTOR = 4;
 /** How often the pace of a source is looked at, in ms. */
 const PACE_LOOK_MS = 250;
 /** Looks in a row at a slow source after which its transfer is put off where there is no room for it. */
@@ -63,6 +63,7 @@ export class RunningTransfers implements OnModuleDestroy {
     private readonly state: TransferStateRepository,
     private readonly runner: TransferRunner,
     private readonly sources: SourceOpener,
+    private readonly places: HostPlaceRepository,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {
     const { transferConcurrency, transferConcurrencyPerHost } = options;
@@ -70,17 +71,22 @@ export class RunningTransfers implements OnModuleDestroy {
     this.slots = new TransferSlots(transferConcurrency, transferConcurrencyPerHost, slowConcurrency);
   }
 
-  /** Transfers that could begin now. */
-  get freeSlots(): number {
-    const { transferConcurrency } = this.options;
-    const free = transferConcurrency - this.slots.activeCount;
-    const waitingLimit = transferConcurrency * WAITING_FACTOR + this.slots.slowCount;
-    return this.stopping.signal.aborted ? 0 : Math.min(free, waitingLimit - this.running.size);
+  /** What could begin now. A ticket is taken only where its transfer need not wait, so that it keeps none from others. */
+  get shares(): Shares {
+    const { transferConcurrencyPerWorkspace, transferConcurrencyPerHost, transferConcurrencyPerHostOverall } =
+      this.options;
+    return {
+      limit: this.stopping.signal.aborted ? 0 : this.slots.freeCount,
+      perWorkspace: transferConcurrencyPerWorkspace,
+      perHost: transferConcurrencyPerHost,
+      hostPlaces: this.slots.freePlaces(),
+      perHostOverall: transferConcurrencyPerHostOverall,
+    };
   }
 
-  /** How long the file is better left alone, in ms, because its host is slow and there is no room for it; 0: it can begin. */
-  putOffMs(file: StorageFile): number {
-    return file.cancelRequestedAt === null && this.slots.isHeldUp(this.workOf(file).host) ? putOffMs() : 0;
+  /** How long others leave a row alone that this process begins by itself, in ms: its ticket is for them, should it end before. */
+  get headStartMs(): number {
+    return this.options.workerMode === 'none' ? 0 : this.options.leaseMs;
   }
 
   /** @throws StorageError TRANSFER_CANCELLED while the process stops: no row is to be made any more */
@@ -122,11 +128,14 @@ export class RunningTransfers implements OnModuleDestroy {
       if (now.transferStatus === 'FAILED' && round > 0) throw parseTransferError(now.transferError);
       if (this.running.has(file.id) || (!this.stopping.signal.aborted && this.isToBeHad(now, work, round))) {
         await this.join(now, waiting, work);
-      } else {
-        this.assertOpen();
-        onProgress?.(progressOf(now));
-        await waiting.for(this.pause());
+        const { attempts } = now;
+        now = await this.state.find(file.id);
+        if (now === null || now.attempts > attempts || now.transferStatus !== 'PENDING') continue;
+        // Its host is full, or its path is being cleared.
       }
+      this.assertOpen();
+      onProgress?.(progressOf(now));
+      await waiting.for(this.pause());
       now = await this.state.find(file.id);
     }
   }
@@ -183,7 +192,9 @@ export class RunningTransfers implements OnModuleDestroy {
   private async runInTurn(turn: Turn): Promise<void> {
     const { file, work, signal } = turn;
     let begun: Promise<void> | undefined;
-    const begin = (place?: Place) => (begun ??= this.claimAndRun(turn, place));
+    const claimAndRun = (place?: Place) => this.claimAndRun(turn, place);
+    const begin = (place?: Place) =>
+      (begun ??= signal.aborted ? claimAndRun(place) : this.places.within(file, work.host, () => claimAndRun(place)));
     await new Promise<void>((resolve, reject) => {
       const beginNow = () => void begin().then(resolve, reject);
       if (signal.aborted || file.cancelRequestedAt !== null) return beginNow();

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { parseSourceVersion, type SourceVersion } from '../source/source-version.js';
-import { ObjectCleaner } from '../upload/object-cleaner.js';
+import { type AssertOwned, ObjectCleaner } from '../upload/object-cleaner.js';
 import { ObjectUploader } from '../upload/object-uploader.js';
 import type { ResumedUpload } from '../upload/stored-part.js';
 import type { ObjectPlace, OpenUpload } from '../upload/upload-attempt.js';
@@ -21,6 +21,13 @@ export type LeftWork =
   | { readonly kind: 'object'; readonly object: UploadedObject }
   | { readonly kind: 'parts'; readonly resumption: Resumption };
 
+interface Examination {
+  /** Somebody wants the file still, and its source can be had again. */
+  readonly isWanted: boolean;
+  readonly signal: AbortSignal;
+  readonly assertOwned: AssertOwned;
+}
+
 /** Finds out what the owner before left in the bucket, and throws away what cannot be gone on with. */
 @Injectable()
 export class TakeUp {
@@ -36,10 +43,11 @@ export class TakeUp {
    *
    * @throws StorageError UPLOAD_OUTCOME_UNKNOWN; TRANSFER_LOST
    */
-  async examine(claim: Claim, place: ObjectPlace, isWanted: boolean, signal: AbortSignal): Promise<LeftWork> {
+  async examine(claim: Claim, place: ObjectPlace, { isWanted, signal, assertOwned }: Examination): Promise<LeftWork> {
     const { uploadId } = claim;
     if (claim.completing && claim.size !== null) {
-      const object = await this.outcome.takeUpComplete({ ...place, uploadId }, makerOf(claim), Number(claim.size));
+      const expected = { owner: makerOf(claim), size: Number(claim.size), assertOwned };
+      const object = await this.outcome.takeUpComplete({ ...place, uploadId }, expected);
       if (object !== undefined) return { kind: 'object', object };
     }
     if (uploadId !== null) {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { takeAnything } from '../../../test/support/take-anything.js';
 import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
 import { TransferIntake } from './transfer-intake.js';
 import { TransferQueue } from './transfer-queue.js';
@@ -25,7 +26,7 @@ const newRequest = () => ({
 
 async function takeTickets(): Promise<string[]> {
   const queue = storage.get(TransferQueue);
-  const tickets = await queue.take(100, 100);
+  const tickets = await queue.take(takeAnything(100));
   await queue.complete(tickets.map(({ jobId }) => jobId));
   return tickets.map(({ fileId }) => fileId);
 }

@@ -5,9 +5,10 @@ import { StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { type NewStorageFile, type StorageFile, StorageFileRepository } from '../storage-file.repository.js';
 import { type RemoteFile, SourceOpener, type StreamedFile } from './source-opener.js';
-import { TransferQueue } from './transfer-queue.js';
+import { TransferQueue, ticketOf } from './transfer-queue.js';
 import { assertIdempotencyKey, assertNewFile } from './transfer-request.js';
 import { TransferStateRepository } from './transfer-state.repository.js';
+import { WorkspaceQuotaRepository } from './workspace-quota.repository.js';
 
 /** A stream that waits longer than this for a slot is given up, in ms: another process can only end its row. */
 const STREAM_PATIENCE_MS = 60 * 60_000;
@@ -22,6 +23,7 @@ export class TransferIntake {
     private readonly state: TransferStateRepository,
     private readonly queue: TransferQueue,
     private readonly sources: SourceOpener,
+    private readonly quotas: WorkspaceQuotaRepository,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {}
 
@@ -30,7 +32,7 @@ export class TransferIntake {
    *
    * @param delayMs before other processes look at the row
    * @throws StorageError INVALID_*, SOURCE_URL_INVALID, SOURCE_ADDRESS_BLOCKED, WORKSPACE_NOT_FOUND, PATH_TAKEN,
-   * IDEMPOTENCY_KEY_REUSED
+   * IDEMPOTENCY_KEY_REUSED, QUOTA_EXCEEDED
    */
   async acceptRemote(request: RemoteFile, delayMs: number): Promise<StorageFile> {
     const target = this.sources.parse(request);
@@ -78,9 +80,12 @@ export class TransferIntake {
 
   /** Row and ticket in one transaction; the error, when the path or the key is taken. */
   private async create(file: IdentifiedFile, delayMs: number): Promise<StorageFile | StorageError> {
-    const ticket = { fileId: file.id, workspaceId: file.workspaceId, delayMs };
+    const ticket = ticketOf(file, delayMs);
     try {
-      return await this.files.create(file, (transaction) => this.queue.send(transaction, ticket));
+      return await this.files.create(file, async (transaction) => {
+        await this.queue.send(transaction, ticket);
+        await this.quotas.countFile(transaction, file.workspaceId);
+      });
     } catch (error) {
       if (error instanceof StorageError && error.code === 'PATH_TAKEN') return error;
       throw error;

@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
-import { fromPrisma, type Job, PgBoss } from 'pg-boss';
+import { fromPrisma, PgBoss } from 'pg-boss';
 import { ENVIRONMENT, type Environment } from '../../config/env.js';
 import { toDatabaseError } from '../../prisma/database-error.js';
+import { makeLaneIndex, type Shares, takeFairly } from './fair-take.js';
 
 /** Also the name of the table of its jobs. */
 const QUEUE = 'storage-transfer';
@@ -26,10 +28,23 @@ export interface QueueTransaction {
 
 export interface TransferTicket {
   readonly fileId: string;
-  /** Jobs of one workspace are held to a number at once. */
+  /** Workspaces take turns, and each is held to a number of tickets at once. */
   readonly workspaceId: string;
+  /** Where its bytes come from; so do hosts. Null: from no host. */
+  readonly host: string | null;
   /** Not before; absent: at once. */
   readonly delayMs?: number;
+}
+
+/** What a ticket is made of: a row, or its columns. */
+export interface TicketOrigin {
+  readonly id: string;
+  readonly workspaceId: string;
+  readonly sourceUrl?: string | null;
+}
+
+export function ticketOf({ id, workspaceId, sourceUrl }: TicketOrigin, delayMs = 0): TransferTicket {
+  return { fileId: id, workspaceId, host: URL.parse(sourceUrl ?? '')?.host ?? null, delayMs };
 }
 
 /** A ticket that this process holds until `complete`. */
@@ -40,6 +55,12 @@ export interface HeldTicket {
 
 interface TicketData {
   fileId: string;
+  host?: string;
+}
+
+interface TakenJob {
+  id: string;
+  data: TicketData;
 }
 
 /**
@@ -98,11 +119,10 @@ export class TransferQueue implements OnApplicationBootstrap, OnApplicationShutd
     await this.boss.upsert(QUEUE, dataOf(ticket), optionsOf(transaction, ticket));
   }
 
-  /** Takes up to `limit` tickets that are due; of one workspace no more than `perWorkspace` are held at once by all workers. */
-  async take(limit: number, perWorkspace: number): Promise<HeldTicket[]> {
+  /** Takes tickets that are due, in turns: see takeFairly. */
+  async take(shares: Shares): Promise<HeldTicket[]> {
     await this.started();
-    const options = { batchSize: limit, groupConcurrency: perWorkspace };
-    const jobs: Job<TicketData>[] = await this.boss.fetch<TicketData>(QUEUE, options).catch(rethrowDatabaseError);
+    const jobs = await this.query<TakenJob>(takeFairly(QUEUE, randomUUID(), shares)).catch(rethrowDatabaseError);
     return jobs.map(({ id, data }) => ({ jobId: id, fileId: data.fileId }));
   }
 
@@ -136,6 +156,13 @@ export class TransferQueue implements OnApplicationBootstrap, OnApplicationShutd
       heartbeatSeconds: HEARTBEAT_SECONDS,
       deleteAfterSeconds: KEEP_ENDED_SECONDS,
     });
+    await this.query(makeLaneIndex(QUEUE));
+  }
+
+  /** Statements in one go and one transaction; the rows of the last one. */
+  private async query<Row>(statements: string): Promise<Row[]> {
+    const results: unknown = await this.boss.getDb().executeSql(statements);
+    return (results as { rows: Row[] }[]).at(-1)?.rows ?? [];
   }
 
   private startPatiently(delayMs: number): void {
@@ -148,8 +175,8 @@ export class TransferQueue implements OnApplicationBootstrap, OnApplicationShutd
   }
 }
 
-function dataOf({ fileId }: TransferTicket): TicketData {
-  return { fileId };
+function dataOf({ fileId, host }: TransferTicket): TicketData {
+  return { fileId, ...(host === null ? {} : { host }) };
 }
 
 function optionsOf(transaction: QueueTransaction, { fileId, workspaceId, delayMs = 0 }: TransferTicket) {

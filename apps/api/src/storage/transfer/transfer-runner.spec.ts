@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
+import { PurgeWorker } from '../cleanup/purge-worker.js';
 import { StorageError } from '../storage.errors.js';
 import type { StorageFile } from '../storage-file.repository.js';
 
@@ -107,5 +108,27 @@ describe('a try that ends with two parts stored', () => {
     expect(await outcome).toBeInstanceOf(StorageError);
     expect(await countUploads(file)).toBe(0);
     expect(await countParts(file)).toBe(0);
+  });
+});
+
+describe('a transfer that ends its process each time', () => {
+  it('is given up with all that it left, and goes on when somebody asks for it again', async () => {
+    const path = `imports/${workspaceId}/${randomUUID()}.bin`;
+    const uploadId = await storage.beginUpload(path);
+    const { port } = source.address() as AddressInfo;
+    const sourceUrl = `http://127.0.0.1:${port}/video.mp4`;
+    await storage.insertAbandoned({ workspaceId, path, sourceUrl, uploadId });
+    await storage.database.query('UPDATE core_storage_file SET crashes = 4 WHERE path = $1', [path]);
+    const request = { sourceUrl, workspaceId, path, type: 'recording-video' };
+
+    await expect(storage.transfers.createAndTransfer(request)).rejects.toMatchObject({ code: 'TRANSFER_CRASHED' });
+    expect(asked).toEqual([]);
+    await storage.get(PurgeWorker).runDue();
+    const file = await storage.files.findByPath({ workspaceId, bucket: storage.bucket, path });
+    expect(await countUploads(file as StorageFile)).toBe(0);
+    expect(await storage.files.listAttempts(file as StorageFile)).toMatchObject([
+      { outcome: 'FAILED', errorCode: 'TRANSFER_CRASHED' },
+    ]);
+    expect(await storage.transfers.createAndTransfer(request)).toMatchObject({ transferStatus: 'DONE' });
   });
 });

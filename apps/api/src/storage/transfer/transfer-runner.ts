@@ -6,6 +6,7 @@ import type { SourceRequest } from '../source/source-request.js';
 import { describeTransferError, isTransferLost, StorageError, type StorageErrorCode } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import type { StorageFile } from '../storage-file.repository.js';
+import { type AssertOwned, ObjectCleaner } from '../upload/object-cleaner.js';
 import type { ObjectOptions } from '../upload/object-options.js';
 import { ObjectUploader } from '../upload/object-uploader.js';
 import type { ResumedUpload } from '../upload/stored-part.js';
@@ -17,6 +18,7 @@ import { ReadBack } from './read-back.js';
 import { RetryPolicy } from './retry-policy.js';
 import { type Resumption, TakeUp } from './take-up.js';
 import { type Claim, type DoneObject, type Failure, TransferStateRepository } from './transfer-state.repository.js';
+import { type ByteAllowance, WorkspaceQuotaRepository } from './workspace-quota.repository.js';
 
 /** Stored type of a file whose caller gave none: nothing a browser would show or run. */
 const UNKNOWN_TYPE = 'application/octet-stream';
@@ -49,7 +51,7 @@ export interface TransferWork {
 
 /** One row, what it is made of, and who wants to know how far it is. */
 export interface TransferJob {
-  readonly file: Pick<StorageFile, 'bucket' | 'path' | 'mimeType' | 'createdAt'>;
+  readonly file: Pick<StorageFile, 'workspaceId' | 'bucket' | 'path' | 'mimeType' | 'createdAt'>;
   readonly work: TransferWork;
   readonly onProgress: (progress: TransferProgress) => void;
 }
@@ -74,6 +76,8 @@ export class PutOff extends HandOver {
 /** Whether the bucket may hold parts or an object of this file: then its row keeps what the next owner needs to look. */
 interface Remains {
   isPossible: boolean;
+  /** An upload may be left whose id nobody knows. */
+  isUploadUnknown: boolean;
   /** Of this try, now in the purge table; `isDiscarded` when nothing of it is left. */
   detachedUploadId?: string;
   isDiscarded?: boolean;
@@ -85,6 +89,11 @@ interface Try extends TransferJob {
   readonly left: Remains;
   readonly meter: ProgressMeter;
   readonly signal: AbortSignal;
+  readonly assertOwned: AssertOwned;
+  /** Of the workspace's day; null where no quota says. */
+  allowance: ByteAllowance | null;
+  /** Ends a source that brings more than that. */
+  readonly excess: AbortController;
 }
 
 /** Carries one claimed row from its source to DONE or FAILED, or back to PENDING for another try. */
@@ -97,7 +106,9 @@ export class TransferRunner {
     private readonly takeUp: TakeUp,
     private readonly uploader: ObjectUploader,
     private readonly readBack: ReadBack,
+    private readonly cleaner: ObjectCleaner,
     private readonly retries: RetryPolicy,
+    private readonly quotas: WorkspaceQuotaRepository,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {}
 
@@ -111,9 +122,13 @@ export class TransferRunner {
   async run(claim: Claim, job: TransferJob, cancel: AbortSignal): Promise<void> {
     const meter = new ProgressMeter();
     const lease = new LeaseKeeper({ state: this.state, claim, leaseMs: this.options.leaseMs, meter }, cancel);
-    const left: Remains = { isPossible: claim.uploadId !== null || claim.completing };
+    const { uploadId, completing, isUploadUnknown } = claim;
+    const left: Remains = { isPossible: uploadId !== null || completing, isUploadUnknown };
     try {
-      const stored = await this.transfer({ ...job, claim, left, meter, signal: lease.signal });
+      const assertOwned = () => lease.assertHeld();
+      const excess = new AbortController();
+      const signal = AbortSignal.any([lease.signal, excess.signal]);
+      const stored = await this.transfer({ ...job, claim, left, meter, signal, assertOwned, allowance: null, excess });
       if (!(await this.state.markDone(claim, stored))) throw transferLost(claim);
     } catch (error) {
       if (!(await this.settle(claim, job, error, left))) throw error;
@@ -124,18 +139,30 @@ export class TransferRunner {
 
   /** Ends what the owner before left, goes on with it, or begins anew. */
   private async transfer(attempt: Try): Promise<DoneObject> {
-    const { claim, left, work, signal } = attempt;
+    const { claim, left, work, signal, assertOwned } = attempt;
+    this.assertNotDeadly(claim);
     if (left.isPossible) {
       // Nothing of what it left is thrown away by a process that stops.
       if (signal.reason instanceof HandOver) throw signal.reason;
       const isWanted = work.isRepeatable && !claim.isCancelled && !signal.aborted;
-      const found = await this.takeUp.examine(claim, placeOf(attempt), isWanted, signal);
+      const found = await this.takeUp.examine(claim, placeOf(attempt), { isWanted, signal, assertOwned });
       if (found.kind === 'object') return await this.finish(attempt, found.object);
-      if (found.kind === 'parts') return await this.resume(attempt, found.resumption);
+      if (found.kind === 'parts') {
+        attempt.allowance = await this.quotas.allowance(attempt.file.workspaceId);
+        return await this.resume(attempt, found.resumption);
+      }
       left.isPossible = false;
     }
     assertWanted(attempt);
+    attempt.allowance = await this.quotas.allowance(attempt.file.workspaceId);
     return await this.begin(attempt);
+  }
+
+  /** Before anything of it is looked at: that may be what ends the process. What it left is the purge worker's. */
+  private assertNotDeadly({ crashes }: Claim): void {
+    if (crashes < this.options.maxCrashes) return;
+    const message = `${crashes} processes in a row died while they ran this transfer, and none stored more than the one before`;
+    throw new StorageError('TRANSFER_CRASHED', message);
   }
 
   /** Of an owner that died after it sent Complete: what it had read, or where it had not read all, what is stored. */
@@ -195,6 +222,7 @@ export class TransferRunner {
   ): Promise<UploadedObject> {
     const { claim, left, meter, work, file, signal } = attempt;
     meter.totalBytes = source.length;
+    assertAllowed(attempt, source);
     let openUploadId = resume?.uploadId ?? '';
     const object = await this.uploader.write({
       ...placeOf(attempt),
@@ -207,11 +235,21 @@ export class TransferRunner {
       resume,
       keepParts: (error) => source.version !== null && this.isGoneOnWith(attempt, error),
       hooks: {
-        onUploadId: async (uploadId, { partSizeBytes }) => {
+        assertOwned: attempt.assertOwned,
+        beforeCreate: async () => {
+          if (!(await this.state.announceUpload(claim))) throw transferLost(claim);
+        },
+        onUploadId: async (uploadId, { partSizeBytes, isOnly }) => {
           left.isPossible = true;
+          left.isUploadUnknown ||= !isOnly;
           openUploadId = uploadId;
-          const begun = { uploadId, partSizeBytes, sourceVersion: source.version };
+          const isAnotherPossible = left.isUploadUnknown;
+          const begun = { uploadId, partSizeBytes, sourceVersion: source.version, isAnotherPossible };
           if (!(await this.state.setUpload(claim, begun))) throw transferLost(claim);
+        },
+        onUnknownDiscarded: async () => {
+          if (left.isUploadUnknown) await this.state.forgetUnknownUploads(claim);
+          left.isUploadUnknown = false;
         },
         onPart: async (part) => {
           if (!(await this.state.addPart(claim, openUploadId, part))) throw transferLost(claim);
@@ -222,7 +260,7 @@ export class TransferRunner {
           left.isPossible = true;
         },
         onUnanswered: () => {
-          left.isPossible = true;
+          left.isUploadUnknown = true;
         },
         beforeDiscard: async () => {
           if (!(await this.state.detachUpload(claim))) throw transferLost(claim);
@@ -241,14 +279,14 @@ export class TransferRunner {
 
   /** An object whose bytes are not those that were sent, or not those that are expected, is removed. */
   private async hashStored(attempt: Try, size: number): Promise<Pick<DoneObject, 'sha256' | 'sha256Origin'>> {
-    const { claim, work, left, signal } = attempt;
+    const { claim, work, left, signal, assertOwned } = attempt;
     try {
       const sha256 = await this.readBack.hash(claim, { ...placeOf(attempt), size }, signal);
       assertSha256(sha256, work.expectedSha256);
       return { sha256, sha256Origin: 'STORED' };
     } catch (error) {
       const isOfNoUse = error instanceof StorageError && OF_NO_USE.has(error.code);
-      if (isOfNoUse && (await this.readBack.discard(placeOf(attempt)))) left.isPossible = false;
+      if (isOfNoUse && (await this.cleaner.discardObject(placeOf(attempt), { assertOwned }))) left.isPossible = false;
       throw error;
     }
   }
@@ -267,6 +305,10 @@ export class TransferRunner {
   }
 
   private count(attempt: Try, bytes: Buffer): void {
+    const { allowance, meter, excess } = attempt;
+    if (allowance !== null && meter.bytes + bytes.length > allowance.bytesLeft) {
+      excess.abort(allowance.refuse(meter.bytes + bytes.length));
+    }
     if (attempt.meter.add(bytes.length)) this.tell(attempt);
   }
 
@@ -290,13 +332,18 @@ export class TransferRunner {
       transferError: describeTransferError(error),
       errorCode: error instanceof StorageError ? error.code : 'UPLOAD_FAILED',
       keepUpload: left.isPossible,
+      isUploadUnknown: left.isUploadUnknown,
     };
     const delayMs = work.isRepeatable ? this.delayAfter(error, claim.retries) : null;
     try {
       const { detachedUploadId, isDiscarded } = left;
       if (detachedUploadId !== undefined && isDiscarded) await this.state.forgetDetached(claim, detachedUploadId);
       if (delayMs === null) await this.state.markFailed(claim, failure);
-      else return await this.state.requeue(claim, { delayMs, failure, isCounted: !(error instanceof HandOver) });
+      else {
+        const isTold = !(error instanceof HandOver);
+        const isCounted = isTold && failure.errorCode !== 'QUOTA_EXCEEDED';
+        return await this.state.requeue(claim, { delayMs, failure, isCounted, isTold });
+      }
     } catch (cause) {
       // The transfer's own error is the one to report; the row is taken up when its lease has run out.
       this.logger.error({ err: cause, fileId: claim.id }, 'the failed transfer could not be written down');
@@ -313,6 +360,17 @@ export class TransferRunner {
 function assertWanted({ claim, signal }: Try): void {
   signal.throwIfAborted();
   if (claim.isCancelled) throw new StorageError('TRANSFER_CANCELLED', 'the transfer was cancelled');
+}
+
+/** Before a byte of it is stored. */
+function assertAllowed({ allowance }: Try, source: ByteSource): void {
+  if (source.length === null) return;
+  try {
+    allowance?.assertRoomFor(source.length);
+  } catch (error) {
+    source.destroy(error as Error);
+    throw error;
+  }
 }
 
 function placeOf({ file }: TransferJob): ObjectPlace {

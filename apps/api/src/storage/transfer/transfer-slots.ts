@@ -2,8 +2,8 @@ import pLimit, { type LimitFunction } from 'p-limit';
 
 /** For which a host is known to be slow after it was seen to be, in ms. */
 const SLOW_HOST_MS = 10 * 60_000;
-/** Slow hosts that are known at once. */
-const SLOW_HOSTS = 10_000;
+/** Slow hosts that are known at once: each look at the queue names them. */
+const SLOW_HOSTS = 1_000;
 
 /** What a transfer holds while it streams. */
 export interface Place {
@@ -39,19 +39,25 @@ export class TransferSlots {
     this.slow = pLimit(slowConcurrency);
   }
 
-  /** Transfers that stream in a place. */
-  get activeCount(): number {
-    return this.all.activeCount;
+  /** Transfers that could begin now. */
+  get freeCount(): number {
+    return this.all.concurrency - this.all.activeCount - this.all.pendingCount;
+  }
+
+  /** Of each host that is in use, or known to be slow: how many of its transfers could begin now, below 1 where some wait. */
+  freePlaces(): Map<string, number> {
+    const places = new Map<string, number>();
+    for (const host of [...this.hosts.keys(), ...this.slowHosts.keys()]) {
+      const { activeCount, pendingCount } = this.hosts.get(host) ?? { activeCount: 0, pendingCount: 0 };
+      const ofHost = this.concurrencyPerHost - activeCount - pendingCount;
+      places.set(host, this.isSlow(host) ? Math.min(ofHost, this.slow.concurrency - this.slowCount) : ofHost);
+    }
+    return places;
   }
 
   /** Transfers that stream beside, or wait to. */
   get slowCount(): number {
     return this.slow.activeCount + this.slow.pendingCount;
-  }
-
-  /** Whether a transfer of this host has something to wait for that the next host's has not. */
-  isHeldUp(host: string | null): boolean {
-    return host !== null && this.isSlow(host) && !this.hasRoomAside();
   }
 
   markSlow(host: string): void {

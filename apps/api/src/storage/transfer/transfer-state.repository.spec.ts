@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { RowLock } from '@s3-transfer/crash-stage';
+import { takeAnything } from '../../../test/support/take-anything.js';
 import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
 import { TransferQueue } from './transfer-queue.js';
 import { type Claim, TransferStateRepository } from './transfer-state.repository.js';
@@ -39,6 +41,11 @@ async function endLease({ id }: Claim): Promise<void> {
   ]);
 }
 
+async function dieAndClaim(owner: Claim): Promise<Claim> {
+  await endLease(owner);
+  return (await state.claim(owner.id, 60_000)) as Claim;
+}
+
 async function attemptsOf({ id }: Claim) {
   return await storage.files.listAttempts({ workspaceId, id });
 }
@@ -64,14 +71,19 @@ async function withoutOutbox({ id }: Claim, task: () => Promise<unknown>): Promi
 
 async function takeTickets(): Promise<string[]> {
   const queue = storage.get(TransferQueue);
-  const tickets = await queue.take(1_000, 1_000);
+  const tickets = await queue.take(takeAnything(1_000));
   await queue.complete(tickets.map(({ jobId }) => jobId));
   return tickets.map(({ fileId }) => fileId);
 }
 
-const begun = (uploadId: string) => ({ uploadId, partSizeBytes: 5, sourceVersion: null });
+const begun = (uploadId: string) => ({ uploadId, partSizeBytes: 5, sourceVersion: null, isAnotherPossible: false });
 const PART = { number: 1, sizeBytes: 5, etag: 'etag', digest: 'md5:abc' };
-const failure = { transferError: 'SOURCE_TRUNCATED: it ended early', errorCode: 'SOURCE_TRUNCATED', keepUpload: true };
+const failure = {
+  transferError: 'SOURCE_TRUNCATED: it ended early',
+  errorCode: 'SOURCE_TRUNCATED',
+  keepUpload: true,
+  isUploadUnknown: false,
+};
 
 describe('claim', () => {
   it('gives a row to one owner, and to another when its lease has run out', async () => {
@@ -100,6 +112,78 @@ describe('claim', () => {
     expect(await state.claim(claim.id, 60_000)).toBeNull();
     expect(await state.requestCancel({ id: claim.id, workspaceId })).toBe(true);
     expect(await state.claim(claim.id, 60_000)).toMatchObject({ id: claim.id, isCancelled: true });
+  });
+});
+
+describe('owners that die in a row', () => {
+  it('are counted while none of them stores more than those before', async () => {
+    const { claim } = await claimNew();
+    expect(claim.crashes).toBe(0);
+    expect(await dieAndClaim(claim)).toMatchObject({ crashes: 1 });
+    const third = await dieAndClaim(claim);
+    expect(third.crashes).toBe(2);
+    await state.setUpload(third, begun('upload-1'));
+    await state.addPart(third, 'upload-1', PART);
+    expect(await dieAndClaim(claim)).toMatchObject({ crashes: 1 });
+    const fifth = await dieAndClaim(claim);
+    expect(fifth.crashes).toBe(2);
+    // Begun anew, and not further than before.
+    await state.setUpload(fifth, begun('upload-2'));
+    await state.addPart(fifth, 'upload-2', PART);
+    expect(await dieAndClaim(claim)).toMatchObject({ crashes: 3 });
+  });
+
+  it('are not counted where a try ended in between, nor where Complete may have been sent', async () => {
+    const { claim } = await claimNew();
+    const second = await dieAndClaim(claim);
+    await state.requeue(second, { delayMs: 0, failure, isCounted: true });
+    const third = (await state.claim(claim.id, 60_000)) as Claim;
+    expect(third.crashes).toBe(0);
+    await state.setCompleting(third, { size: 5, sha256: null, lengthVerified: true });
+    expect(await dieAndClaim(claim)).toMatchObject({ crashes: 0 });
+  });
+});
+
+describe('many owners at once', () => {
+  it('get each their own row, and each write what became of it', async () => {
+    const claimed = await Promise.all(Array.from({ length: 20 }, () => claimNew()));
+    const claims = claimed.map(({ claim }) => claim);
+    expect(new Set(claims.map(({ leaseToken }) => leaseToken)).size).toBe(20);
+    const read = (index: number) => ({ size: index, sha256: `${index}`, lengthVerified: index % 2 === 0 });
+    const written = await Promise.all(claims.map((claim, index) => state.setCompleting(claim, read(index))));
+    expect(written).toEqual(claims.map(() => true));
+    const ended = await Promise.all(
+      claims.map((claim, index) => {
+        const owner = index === 7 ? { ...claim, leaseToken: randomUUID() } : claim;
+        const etag = index === 3 ? null : `etag ${index}`;
+        return state.markDone(owner, { ...read(index), etag, sha256Origin: 'SOURCE', isLengthVerified: true });
+      }),
+    );
+    expect(ended).toEqual(claims.map((_claim, index) => index !== 7));
+    for (const [index, { id }] of claims.entries()) {
+      expect(await state.find(id)).toMatchObject({
+        transferStatus: index === 7 ? 'TRANSFERRING' : 'DONE',
+        size: BigInt(index),
+        sha256: `${index}`,
+        etag: index === 7 || index === 3 ? null : `etag ${index}`,
+        completing: index === 7,
+      });
+    }
+  });
+
+  it('do not wait for the one whose row somebody else has locked', async () => {
+    const [locked, other] = [await claimNew(), await claimNew()];
+    const lock = await RowLock.take(
+      storage.database.url,
+      'SELECT FROM core_storage_file WHERE id = $1 FOR NO KEY UPDATE',
+      [locked.claim.id],
+    );
+    const read = { size: 1, sha256: null, lengthVerified: true };
+    const late = state.setCompleting(locked.claim, read);
+    expect(await state.setCompleting(other.claim, read)).toBe(true);
+    await lock.blocks(/completing = true/);
+    await lock.release();
+    expect(await late).toBe(true);
   });
 });
 
@@ -151,6 +235,67 @@ describe('recover', () => {
     const tickets = await takeTickets();
     expect(tickets).toContain(dead.claim.id);
     expect(tickets).not.toContain(living.claim.id);
+  });
+});
+
+describe('an upload whose id its owner did not come to keep', () => {
+  /** Announced by an owner that died. */
+  async function announce(): Promise<Claim> {
+    const { claim } = await claimNew();
+    expect(await state.announceUpload(claim)).toBe(true);
+    await endLease(claim);
+    return claim;
+  }
+  const uploadsOf = async ({ id }: Claim) => (await entriesOf(id)).map(({ upload_id }) => upload_id);
+
+  it('is known to every owner after that one, until the uploads that nobody knows are gone', async () => {
+    const next = await dieAndClaim(await announce());
+    expect(next).toMatchObject({ uploadId: null, isUploadUnknown: true });
+    await state.requeue(next, { delayMs: 0, failure: { ...failure, isUploadUnknown: true }, isCounted: true });
+    const third = (await state.claim(next.id, 60_000)) as Claim;
+    expect(third.isUploadUnknown).toBe(true);
+    await state.setUpload(third, { ...begun('upload-1'), isAnotherPossible: true });
+    expect(await dieAndClaim(third)).toMatchObject({ uploadId: 'upload-1', isUploadUnknown: true });
+    const fifth = await dieAndClaim(third);
+    await state.forgetUnknownUploads(fifth);
+    expect(await dieAndClaim(fifth)).toMatchObject({ uploadId: 'upload-1', isUploadUnknown: false });
+  });
+
+  it('is not there when the store began one and every answer of it was read', async () => {
+    const next = await dieAndClaim(await announce());
+    await state.setUpload(next, begun('upload-1'));
+    expect(await dieAndClaim(next)).toMatchObject({ uploadId: 'upload-1', isUploadUnknown: false });
+  });
+
+  it('is looked for when the row fails, beside the one that is known', async () => {
+    const next = await dieAndClaim(await announce());
+    await state.setUpload(next, begun('upload-1'));
+    await state.markFailed(next, { ...failure, isUploadUnknown: true });
+    expect(await uploadsOf(next)).toEqual(['upload-1', null]);
+    expect(await state.find(next.id)).toMatchObject({ uploadUnknown: false });
+  });
+
+  it('is looked for when the row was deleted, softly or for good', async () => {
+    const [hidden, gone] = [await announce(), await announce()];
+    for (const { id } of [hidden, gone]) {
+      await storage.database.query("UPDATE core_storage_file SET upload_id = 'upload-1' WHERE id = $1", [id]);
+    }
+    await storage.files.softDelete({ id: hidden.id, workspaceId });
+    await state.recover();
+    await storage.files.hardDelete({ id: gone.id, workspaceId });
+    expect([await uploadsOf(hidden), await uploadsOf(gone)]).toEqual([
+      ['upload-1', null],
+      ['upload-1', null],
+    ]);
+  });
+
+  it("is the purge worker's when another has the row by the time that its id is there", async () => {
+    const { claim } = await claimNew();
+    const next = await dieAndClaim(claim);
+    expect(await state.announceUpload(claim)).toBe(false);
+    expect(await state.setUpload(claim, begun('upload-late'))).toBe(false);
+    expect(await uploadsOf(next)).toEqual(['upload-late']);
+    expect(await state.find(next.id)).toMatchObject({ uploadId: null });
   });
 });
 

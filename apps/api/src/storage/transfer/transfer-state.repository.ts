@@ -1,11 +1,14 @@
 import { hostname } from 'node:os';
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { type ChecksumOrigin, Prisma, type StorageFile } from '../../generated/prisma/client.js';
 import { PrismaService } from '../../prisma/prisma.service.js';
 import type { SourceVersion } from '../source/source-version.js';
+import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import type { FileKey } from '../storage-file.repository.js';
 import type { StoredPart } from '../upload/stored-part.js';
-import { TransferQueue } from './transfer-queue.js';
+import { CallGroup } from './call-group.js';
+import { type TicketOrigin, TransferQueue, ticketOf } from './transfer-queue.js';
+import { TODAY } from './workspace-quota.repository.js';
 
 /** The right to work on a row until `leaseUntil`, and what the owner before left there. */
 export interface Claim {
@@ -14,6 +17,8 @@ export interface Claim {
   attempts: number;
   /** A multipart upload that the owner before began and did not end. */
   uploadId: string | null;
+  /** An owner before may have begun another one, and died before it kept the id. */
+  isUploadUnknown: boolean;
   /** That owner sent Complete: the upload must not be aborted. `size` and `sha256` are then what it had read. */
   completing: boolean;
   size: bigint | null;
@@ -28,6 +33,8 @@ export interface Claim {
   /** The try that began it, or sent the one PUT. */
   uploadAttempt: number | null;
   sourceVersion: unknown;
+  /** Owners before that died in a row, none of which stored more than those before it. */
+  crashes: number;
 }
 
 /** What a try that did not end well leaves in the bucket for the next one, and says of itself. */
@@ -37,6 +44,8 @@ export interface Failure {
   readonly errorCode: string;
   /** Parts or an object may be left: the row keeps what the next owner needs to look. */
   readonly keepUpload: boolean;
+  /** An upload may be left whose id nobody knows. */
+  readonly isUploadUnknown: boolean;
 }
 
 /** What an entry of the purge table is about. */
@@ -53,6 +62,8 @@ export interface BegunUpload {
   readonly partSizeBytes: number;
   /** Null where nobody could go on with it: the source names no version, or gives no ranges. */
   readonly sourceVersion: SourceVersion | null;
+  /** Another one may have been begun, and its id not read. */
+  readonly isAnotherPossible: boolean;
 }
 
 /** What was proven of the object of a file that is DONE. */
@@ -64,11 +75,31 @@ export interface DoneObject {
   readonly isLengthVerified: boolean | null;
 }
 
-/** A row that is looked at again later. */
-export interface PutOffFile {
-  readonly file: Pick<StorageFile, 'id' | 'workspaceId'>;
-  readonly delayMs: number;
+/** What was read of a file whose object is about to be made. */
+export interface ReadObject {
+  readonly size: number;
+  readonly sha256: string | null;
+  readonly lengthVerified: boolean;
 }
+
+interface OwnerCall {
+  readonly claim: Claim;
+}
+
+interface ClaimCall {
+  readonly id: string;
+  readonly leaseMs: number;
+}
+
+type CompletingCall = OwnerCall & ReadObject;
+type DoneCall = OwnerCall & DoneObject;
+
+interface FileId {
+  readonly id: string;
+}
+
+/** What a statement does about a row that somebody else has locked. */
+type RowLock = 'wait' | 'skip';
 
 /** Columns of a request that is sent anew. */
 export type NewRequest = Pick<Prisma.StorageFileUpdateManyMutationInput, 'sourceSealed' | 'request' | 'createdBy'>;
@@ -82,10 +113,21 @@ interface ChangedRows {
 export const NOW = Prisma.sql`(now() AT TIME ZONE 'UTC')`;
 export const IS_UNLEASED = Prisma.sql`(lease_until IS NULL OR lease_until < now())`;
 /** Of a Claim all but whose it is. */
-const LEFT_COLUMNS = Prisma.sql`attempts, upload_id AS "uploadId", completing, size, sha256,
+const LEFT_COLUMNS = Prisma.sql`attempts, upload_id AS "uploadId", upload_unknown AS "isUploadUnknown", completing, size, sha256,
   length_verified AS "lengthVerified", retries, cancel_requested_at IS NOT NULL AS "isCancelled",
-  part_size_bytes AS "partSizeBytes", upload_attempt AS "uploadAttempt", source_version AS "sourceVersion"`;
+  part_size_bytes AS "partSizeBytes", upload_attempt AS "uploadAttempt", source_version AS "sourceVersion", crashes`;
 export const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", ${LEFT_COLUMNS}`;
+/** Of the row's upload. */
+const STORED_BYTES = Prisma.sql`(SELECT coalesce(sum(size_bytes), 0) FROM core_storage_part WHERE file_id = file.id)`;
+/**
+ * A row that is claimed while it is TRANSFERRING had an owner that died. One that sent Complete is not counted: what
+ * became of that has to be found out, however often.
+ */
+const COUNTED_CRASH = Prisma.sql`
+  crashes = CASE WHEN transfer_status <> 'TRANSFERRING' OR completing THEN 0
+    WHEN ${STORED_BYTES} > crashed_at_bytes THEN 1 ELSE crashes + 1 END,
+  crashed_at_bytes = CASE WHEN transfer_status <> 'TRANSFERRING' OR completing THEN 0
+    ELSE greatest(crashed_at_bytes, ${STORED_BYTES}) END`;
 /** Who tries, for people. */
 const WORKER = `${hostname()}:${process.pid}`.slice(0, 200);
 /** Rows that a recovery looks at in one go. */
@@ -98,6 +140,34 @@ const SILENT_AFTER = Prisma.sql`interval '12 seconds'`;
 const DUE = Prisma.sql`now() + CASE WHEN completing AND upload_id IS NOT NULL THEN interval '11 minutes' ELSE interval '0' END`;
 const WAITING = Prisma.sql`transfer_status IN ('PENDING', 'TRANSFERRING')`;
 const FORGOTTEN_SOURCE = Prisma.sql`source_version = NULL, part_size_bytes = NULL`;
+
+/** What the workspaces had of their day, of the files in `done`. */
+const BOOKED_BYTES = Prisma.sql`, booked AS (
+        INSERT INTO core_storage_usage AS usage (workspace_id, day, bytes)
+        SELECT workspace_id, ${TODAY}, sum(size) FROM done GROUP BY workspace_id ORDER BY workspace_id
+        ON CONFLICT (workspace_id, day) DO UPDATE SET bytes = usage.bytes + EXCLUDED.bytes
+      )`;
+
+/** In order of their ids, so that two statements never wait for each other. */
+function forUpdate(lock: RowLock, table: string): Prisma.Sql {
+  return Prisma.raw(`ORDER BY ${table}.id FOR NO KEY UPDATE OF ${table} ${lock === 'skip' ? 'SKIP LOCKED' : ''}`);
+}
+
+/** Calls of owners of rows, answered by whether the row was still theirs. */
+function groupOfOwner<Call extends OwnerCall>(
+  change: (calls: readonly Call[], lock: RowLock) => Promise<readonly FileId[]>,
+): CallGroup<Call, boolean> {
+  return new CallGroup<Call, boolean>({
+    together: async (calls) => {
+      const changed = new Set((await change(calls, 'skip')).map(({ id }) => id));
+      return calls.map(({ claim }) => (changed.has(claim.id) ? true : undefined));
+    },
+    alone: async (call) => (await change([call], 'wait')).length === 1,
+  });
+}
+
+const idsOf = (calls: readonly OwnerCall[]) => calls.map(({ claim }) => claim.id);
+const tokensOf = (calls: readonly OwnerCall[]) => calls.map(({ claim }) => claim.leaseToken);
 
 /** The outbox row of what became of a file; `files` is the name of a WITH query that gives its row. */
 function noteEvent(type: string, files: string): Prisma.Sql {
@@ -125,9 +195,24 @@ function endAttempt(outcome: string, files: string, failure?: Failure): Prisma.S
  */
 @Injectable()
 export class TransferStateRepository {
+  private readonly claims = new CallGroup<ClaimCall, Claim | null>({
+    together: async (calls) => {
+      const claims = new Map((await this.claimAll(calls, 'skip')).map((claim) => [claim.id, claim]));
+      return calls.map(({ id }) => {
+        const claim = claims.get(id);
+        claims.delete(id); // Two that ask for one row at once are two owners.
+        return claim;
+      });
+    },
+    alone: async (call) => (await this.claimAll([call], 'wait'))[0] ?? null,
+  });
+  private readonly completions = groupOfOwner<CompletingCall>((calls, lock) => this.setAllCompleting(calls, lock));
+  private readonly endings = groupOfOwner<DoneCall>((calls, lock) => this.markAllDone(calls, lock));
+
   constructor(
     private readonly prisma: PrismaService,
     private readonly queue: TransferQueue,
+    @Inject(STORAGE_OPTIONS) private readonly options: Pick<StorageOptions, 'filesPerDay' | 'bytesPerDay'>,
   ) {}
 
   /**
@@ -137,20 +222,31 @@ export class TransferStateRepository {
    * another file are being removed from its path: that removal saw the path free, and would take the new object.
    */
   async claim(id: string, leaseMs: number): Promise<Claim | null> {
-    const rows = await this.prisma.client.$queryRaw<Claim[]>`
-      WITH claimed AS (
-        UPDATE core_storage_file
-        SET transfer_status = 'TRANSFERRING', lease_token = gen_random_uuid(),
-            lease_until = now() + ${leaseMs} * interval '1 millisecond',
-            attempts = attempts + 1, next_attempt_at = NULL, transfer_error = NULL, error_code = NULL,
-            bytes_transferred = NULL, total_bytes = NULL, finished_at = NULL, updated_at = ${NOW}
-        WHERE id = ${id}::uuid AND deleted_at IS NULL AND ${WAITING} AND ${IS_UNLEASED}
+    return await this.claims.run({ id, leaseMs });
+  }
+
+  private async claimAll(calls: readonly ClaimCall[], lock: RowLock): Promise<Claim[]> {
+    const ids = calls.map(({ id }) => id);
+    const leases = calls.map(({ leaseMs }) => leaseMs);
+    return await this.prisma.client.$queryRaw<Claim[]>`
+      WITH free AS (
+        SELECT core_storage_file.id, call.lease_ms FROM core_storage_file
+        JOIN unnest(${ids}::uuid[], ${leases}::float8[]) AS call (id, lease_ms) ON call.id = core_storage_file.id
+        WHERE deleted_at IS NULL AND ${WAITING} AND ${IS_UNLEASED}
           AND (next_attempt_at IS NULL OR next_attempt_at <= now() OR cancel_requested_at IS NOT NULL)
           AND NOT EXISTS (
             SELECT FROM core_storage_purge AS purge
             WHERE purge.bucket = core_storage_file.bucket AND purge.path = core_storage_file.path
               AND purge.file_id <> core_storage_file.id AND purge.removing AND purge.next_attempt_at > now())
-        RETURNING *
+        ${forUpdate(lock, 'core_storage_file')}
+      ), claimed AS (
+        UPDATE core_storage_file AS file
+        SET transfer_status = 'TRANSFERRING', lease_token = gen_random_uuid(),
+            lease_until = now() + free.lease_ms * interval '1 millisecond',
+            attempts = attempts + 1, next_attempt_at = NULL, transfer_error = NULL, error_code = NULL,
+            bytes_transferred = NULL, total_bytes = NULL, finished_at = NULL, updated_at = ${NOW}, ${COUNTED_CRASH}
+        FROM free WHERE file.id = free.id
+        RETURNING file.*
       ), lost AS (
         UPDATE core_storage_attempt AS attempt SET outcome = 'LOST', finished_at = now()
         FROM claimed WHERE attempt.file_id = claimed.id AND attempt.outcome IS NULL
@@ -158,7 +254,6 @@ export class TransferStateRepository {
         INSERT INTO core_storage_attempt (file_id, number, worker) SELECT id, attempts, ${WORKER} FROM claimed
       )
       SELECT ${LEASE_COLUMNS} FROM claimed`;
-    return rows[0] ?? null;
   }
 
   /**
@@ -226,19 +321,34 @@ export class TransferStateRepository {
     return rows[0].isCancelled ? 'cancelled' : 'held';
   }
 
+  /** Says that an upload is about to be begun, whose id is not known yet. False: the lease is lost. */
+  async announceUpload(claim: Claim): Promise<boolean> {
+    return await this.change(claim, { uploadUnknown: true });
+  }
+
+  /** Says that every upload is gone whose id was not known. */
+  async forgetUnknownUploads(claim: Claim): Promise<void> {
+    await this.change(claim, { uploadUnknown: false });
+  }
+
   /**
    * Keeps the id of a new multipart upload before its first part, and what a next owner needs to go on with it. False:
-   * the lease is lost.
+   * the lease is lost, and the upload, which nobody goes on with, is the purge worker's.
    */
   async setUpload({ id, leaseToken }: Claim, upload: BegunUpload): Promise<boolean> {
     const [changed] = await this.prisma.client.$queryRaw<ChangedRows[]>`
       WITH begun AS (
         UPDATE core_storage_file
-        SET ${FORGOTTEN_READ}, upload_id = ${upload.uploadId}, upload_attempt = attempts, part_size_bytes = ${BigInt(upload.partSizeBytes)},
+        SET ${FORGOTTEN_READ}, upload_id = ${upload.uploadId}, upload_attempt = attempts, upload_unknown = ${upload.isAnotherPossible}, part_size_bytes = ${BigInt(upload.partSizeBytes)},
             source_version = ${upload.sourceVersion === null ? null : JSON.stringify(upload.sourceVersion)}::jsonb
         WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
         RETURNING id
-      ), forgotten AS (DELETE FROM core_storage_part AS part USING begun WHERE part.file_id = begun.id)
+      ), forgotten AS (DELETE FROM core_storage_part AS part USING begun WHERE part.file_id = begun.id
+      ), noted AS (
+        INSERT INTO core_storage_purge (bucket, path, file_id, upload_id)
+        SELECT bucket, path, id, ${upload.uploadId} FROM core_storage_file
+        WHERE id = ${id}::uuid AND NOT EXISTS (SELECT FROM begun)
+      )
       SELECT count(*)::int AS count FROM begun`;
     return changed?.count === 1;
   }
@@ -309,30 +419,50 @@ export class TransferStateRepository {
    * Says that Complete is about to be sent, and what was read; no SHA-256 where a part of it was read by another owner.
    * False: the lease is lost.
    */
-  async setCompleting(
-    claim: Claim,
-    { size, sha256, lengthVerified }: { size: number; sha256: string | null; lengthVerified: boolean },
-  ): Promise<boolean> {
-    const count = await this.prisma.client.$executeRaw`
-      UPDATE core_storage_file
-      SET completing = true, size = ${BigInt(size)}, sha256 = ${sha256}, length_verified = ${lengthVerified},
-          upload_attempt = coalesce(upload_attempt, attempts)
-      WHERE id = ${claim.id}::uuid AND lease_token = ${claim.leaseToken}::uuid`;
-    return count === 1;
+  async setCompleting(claim: Claim, read: ReadObject): Promise<boolean> {
+    return await this.completions.run({ ...read, claim });
+  }
+
+  private async setAllCompleting(calls: readonly CompletingCall[], lock: RowLock): Promise<FileId[]> {
+    return await this.prisma.client.$queryRaw<FileId[]>`
+      WITH held AS (
+        SELECT file.id, call.size, call.sha256, call.length_verified FROM core_storage_file AS file
+        JOIN unnest(${idsOf(calls)}::uuid[], ${tokensOf(calls)}::uuid[], ${calls.map(({ size }) => BigInt(size))}::bigint[],
+          ${calls.map(({ sha256 }) => sha256)}::text[], ${calls.map(({ lengthVerified }) => lengthVerified)}::boolean[]
+        ) AS call (id, lease_token, size, sha256, length_verified)
+          ON file.id = call.id AND file.lease_token = call.lease_token
+        ${forUpdate(lock, 'file')}
+      )
+      UPDATE core_storage_file AS file
+      SET completing = true, size = held.size, sha256 = held.sha256, length_verified = held.length_verified,
+          upload_attempt = coalesce(file.upload_attempt, file.attempts)
+      FROM held WHERE file.id = held.id
+      RETURNING file.id`;
   }
 
   /** Purge entries of the upload that made the object end with it: from here on an Abort could destroy the object. */
-  async markDone({ id, leaseToken }: Claim, object: DoneObject): Promise<boolean> {
-    const [outcome] = await this.prisma.client.$queryRaw<ChangedRows[]>`
+  async markDone(claim: Claim, object: DoneObject): Promise<boolean> {
+    return await this.endings.run({ ...object, claim });
+  }
+
+  private async markAllDone(calls: readonly DoneCall[], lock: RowLock): Promise<FileId[]> {
+    return await this.prisma.client.$queryRaw<FileId[]>`
       WITH held AS (
-        SELECT id, bucket, path, upload_id FROM core_storage_file
-        WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
-        FOR UPDATE
+        SELECT file.id, file.bucket, file.path, file.upload_id, call.size AS done_size, call.etag AS done_etag,
+          call.sha256 AS done_sha256, call.sha256_origin AS done_origin, call.length_verified AS done_verified
+        FROM core_storage_file AS file
+        JOIN unnest(${idsOf(calls)}::uuid[], ${tokensOf(calls)}::uuid[], ${calls.map(({ size }) => BigInt(size))}::bigint[],
+          ${calls.map(({ etag }) => etag)}::text[], ${calls.map(({ sha256 }) => sha256)}::text[],
+          ${calls.map(({ sha256Origin }) => sha256Origin)}::text[],
+          ${calls.map(({ isLengthVerified }) => isLengthVerified)}::boolean[]
+        ) AS call (id, lease_token, size, etag, sha256, sha256_origin, length_verified)
+          ON file.id = call.id AND file.lease_token = call.lease_token
+        ${forUpdate(lock, 'file')}
       ), done AS (
         UPDATE core_storage_file AS file
-        SET transfer_status = 'DONE', size = ${BigInt(object.size)}, etag = ${object.etag}, sha256 = ${object.sha256},
-            sha256_origin = ${object.sha256Origin}::"ChecksumOrigin", length_verified = ${object.isLengthVerified}, bytes_transferred = ${BigInt(object.size)},
-            total_bytes = ${BigInt(object.size)}, transfer_error = NULL, error_code = NULL, lease_token = NULL,
+        SET transfer_status = 'DONE', size = done_size, etag = done_etag, sha256 = done_sha256,
+            sha256_origin = done_origin::"ChecksumOrigin", length_verified = done_verified, bytes_transferred = done_size,
+            total_bytes = done_size, transfer_error = NULL, error_code = NULL, lease_token = NULL,
             lease_until = NULL, upload_id = NULL, upload_attempt = NULL, completing = false, ${FORGOTTEN_SOURCE}, source_sealed = NULL,
             retries = 0, next_attempt_at = NULL, cancel_requested_at = NULL, finished_at = ${NOW}, updated_at = ${NOW}
         FROM held WHERE file.id = held.id
@@ -345,9 +475,8 @@ export class TransferStateRepository {
         DELETE FROM core_storage_purge AS purge USING held
         WHERE purge.bucket = held.bucket AND purge.path = held.path AND purge.file_id = held.id
           AND purge.upload_id = held.upload_id
-      )
-      SELECT count(*)::int AS count FROM done`;
-    return outcome?.count === 1;
+      )${this.options.filesPerDay + this.options.bytesPerDay > 0 ? BOOKED_BYTES : Prisma.empty}
+      SELECT id FROM done`;
   }
 
   /**
@@ -361,7 +490,8 @@ export class TransferStateRepository {
         UPDATE core_storage_file
         SET transfer_status = 'FAILED', transfer_error = ${failure.transferError}, error_code = ${failure.errorCode},
             lease_token = NULL, lease_until = NULL, next_attempt_at = NULL, cancel_requested_at = NULL,
-            ${failure.keepUpload ? KEPT_UPLOAD : FORGOTTEN_UPLOAD}, ${FORGOTTEN_SOURCE}, finished_at = ${NOW}, updated_at = ${NOW}
+            ${failure.keepUpload ? KEPT_UPLOAD : FORGOTTEN_UPLOAD}, upload_unknown = false, ${FORGOTTEN_SOURCE},
+            finished_at = ${NOW}, updated_at = ${NOW}
         WHERE id = ${id}::uuid AND lease_token = ${leaseToken}::uuid
         RETURNING *
       ), told AS (${noteEvent('storage.file.failed', 'failed')}
@@ -370,11 +500,13 @@ export class TransferStateRepository {
         DELETE FROM core_storage_part AS part USING failed WHERE part.file_id = failed.id
       ), replaced AS (
         DELETE FROM core_storage_purge AS purge USING failed
-        WHERE ${failure.keepUpload} AND purge.bucket = failed.bucket AND purge.path = failed.path
-          AND purge.file_id = failed.id AND purge.upload_id IS NOT DISTINCT FROM failed.upload_id
+        WHERE purge.bucket = failed.bucket AND purge.path = failed.path AND purge.file_id = failed.id
+          AND (${failure.keepUpload} AND purge.upload_id IS NOT DISTINCT FROM failed.upload_id
+            OR ${failure.isUploadUnknown} AND purge.upload_id IS NULL)
       ), noted AS (
         INSERT INTO core_storage_purge (bucket, path, file_id, upload_id, next_attempt_at)
         SELECT bucket, path, id, upload_id, ${DUE} FROM failed WHERE ${failure.keepUpload}
+        UNION SELECT bucket, path, id, NULL, ${DUE} FROM failed WHERE ${failure.isUploadUnknown}
       )
       SELECT count(*)::int AS count FROM failed`;
     return changed?.count === 1;
@@ -382,31 +514,37 @@ export class TransferStateRepository {
 
   /**
    * Makes the row wait for another try, with the ticket for it. `isCounted`: the try failed; one that was handed over
-   * by a process that stops did not. False: the lease is lost.
+   * by a process that stops did not, nor one that waits for a quota, whose error is told all the same (`isTold`). False:
+   * the lease is lost.
    */
   async requeue(
     claim: Claim,
-    { delayMs, failure, isCounted }: { delayMs: number; failure: Failure; isCounted: boolean },
+    {
+      delayMs,
+      failure,
+      isCounted,
+      isTold = isCounted,
+    }: { delayMs: number; failure: Failure; isCounted: boolean; isTold?: boolean },
   ): Promise<boolean> {
     return await this.prisma.transaction(async (transaction) => {
-      const [row] = await transaction.$queryRaw<{ workspaceId: string }[]>`
+      const [row] = await transaction.$queryRaw<TicketOrigin[]>`
         WITH waiting AS (
           UPDATE core_storage_file
           SET transfer_status = 'PENDING', lease_token = NULL, lease_until = NULL,
-              transfer_error = ${isCounted ? failure.transferError : null}, error_code = ${isCounted ? failure.errorCode : null},
+              transfer_error = ${isTold ? failure.transferError : null}, error_code = ${isTold ? failure.errorCode : null},
               retries = retries + ${isCounted ? 1 : 0}, updated_at = ${NOW},
-              next_attempt_at = now() + ${delayMs} * interval '1 millisecond',
+              next_attempt_at = now() + ${delayMs} * interval '1 millisecond', upload_unknown = ${failure.isUploadUnknown},
               ${failure.keepUpload ? KEPT_UPLOAD : Prisma.sql`${FORGOTTEN_UPLOAD}, ${FORGOTTEN_SOURCE}`}
           WHERE id = ${claim.id}::uuid AND lease_token = ${claim.leaseToken}::uuid
           RETURNING *
-        ), ended AS (${endAttempt(isCounted ? 'RETRYING' : 'HANDED_OVER', 'waiting', failure)}
+        ), ended AS (${endAttempt(isTold ? 'RETRYING' : 'HANDED_OVER', 'waiting', failure)}
         ), forgotten AS (
           DELETE FROM core_storage_part AS part USING waiting
           WHERE part.file_id = waiting.id AND ${!failure.keepUpload}
         )
-        SELECT workspace_id AS "workspaceId" FROM waiting`;
+        SELECT id, workspace_id AS "workspaceId", source_url AS "sourceUrl" FROM waiting`;
       if (row === undefined) return false;
-      await this.queue.sendAgain(transaction, { fileId: claim.id, workspaceId: row.workspaceId, delayMs });
+      await this.queue.sendAgain(transaction, ticketOf(row, delayMs));
       return true;
     });
   }
@@ -429,8 +567,9 @@ export class TransferStateRepository {
         },
       });
       if (count === 0) return null;
-      await this.queue.sendAgain(transaction, { fileId: id, workspaceId, delayMs });
-      return await transaction.storageFile.findUnique({ where: { id } });
+      const file = await transaction.storageFile.findUniqueOrThrow({ where: { id } });
+      await this.queue.sendAgain(transaction, ticketOf(file, delayMs));
+      return file;
     });
   }
 
@@ -461,8 +600,8 @@ export class TransferStateRepository {
   }
 
   private async recoverForgotten(): Promise<number> {
-    const forgotten = await this.prisma.client.$queryRaw<{ fileId: string; workspaceId: string }[]>`
-      SELECT id AS "fileId", workspace_id AS "workspaceId" FROM core_storage_file AS file
+    const forgotten = await this.prisma.client.$queryRaw<TicketOrigin[]>`
+      SELECT id, workspace_id AS "workspaceId", source_url AS "sourceUrl" FROM core_storage_file AS file
       WHERE transfer_status = 'PENDING' AND deleted_at IS NULL AND updated_at < ${NOW} - ${FORGOTTEN_AFTER}
         AND (next_attempt_at IS NULL OR next_attempt_at < now() - ${FORGOTTEN_AFTER})
         AND NOT EXISTS (
@@ -471,16 +610,16 @@ export class TransferStateRepository {
             AND (job.state < 'active'
               OR job.state = 'active' AND coalesce(job.heartbeat_on, job.started_on) > now() - ${SILENT_AFTER}))
       LIMIT ${RECOVERY_ROWS}`;
-    for (const row of forgotten) await this.queue.sendAgain(this.prisma.client, row);
+    for (const row of forgotten) await this.queue.sendAgain(this.prisma.client, ticketOf(row));
     return forgotten.length;
   }
 
   private async recoverAbandoned(): Promise<number> {
-    const orphans = await this.prisma.client.$queryRaw<{ fileId: string; workspaceId: string }[]>`
-      SELECT id AS "fileId", workspace_id AS "workspaceId" FROM core_storage_file
+    const orphans = await this.prisma.client.$queryRaw<TicketOrigin[]>`
+      SELECT id, workspace_id AS "workspaceId", source_url AS "sourceUrl" FROM core_storage_file
       WHERE transfer_status = 'TRANSFERRING' AND lease_until < now() AND deleted_at IS NULL
       ORDER BY lease_until LIMIT ${RECOVERY_ROWS}`;
-    for (const orphan of orphans) await this.queue.sendAgain(this.prisma.client, orphan);
+    for (const orphan of orphans) await this.queue.sendAgain(this.prisma.client, ticketOf(orphan));
     return orphans.length;
   }
 
@@ -493,8 +632,8 @@ export class TransferStateRepository {
       ), ended AS (
         UPDATE core_storage_file AS file
         SET transfer_status = 'FAILED', transfer_error = ${transferError}, error_code = 'TRANSFER_CANCELLED',
-            lease_token = NULL, lease_until = NULL, next_attempt_at = NULL, ${FORGOTTEN_UPLOAD}, ${FORGOTTEN_SOURCE},
-            finished_at = ${NOW}, updated_at = ${NOW}
+            lease_token = NULL, lease_until = NULL, next_attempt_at = NULL, ${FORGOTTEN_UPLOAD}, upload_unknown = false,
+            ${FORGOTTEN_SOURCE}, finished_at = ${NOW}, updated_at = ${NOW}
         FROM before WHERE file.id = before.id
       ), lost AS (
         UPDATE core_storage_attempt AS attempt SET outcome = 'LOST', finished_at = now()
@@ -502,14 +641,8 @@ export class TransferStateRepository {
       ), forgotten AS (DELETE FROM core_storage_part WHERE file_id = ANY (ARRAY(SELECT id FROM before))
       )
       INSERT INTO core_storage_purge (bucket, path, file_id, upload_id, next_attempt_at)
-      SELECT bucket, path, id, upload_id, ${DUE} FROM before WHERE attempts > 0`;
-  }
-
-  /** Tickets for rows that wait and cannot begin now. One that is not sent, because the database is away, is missed by `recover`. */
-  async putOff(files: readonly PutOffFile[]): Promise<void> {
-    for (const { file, delayMs } of files) {
-      await this.queue.sendAgain(this.prisma.client, { fileId: file.id, workspaceId: file.workspaceId, delayMs });
-    }
+      SELECT bucket, path, id, upload_id, ${DUE} FROM before WHERE attempts > 0
+      UNION SELECT bucket, path, id, NULL, ${DUE} FROM before WHERE upload_unknown`;
   }
 
   /** Lets go of a row whose left-overs are gone, so that the next owner looks for none. False: the lease is lost. */

@@ -1,12 +1,16 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import type { StorageFile } from '../storage-file.repository.js';
 import { RunningTransfers } from './running-transfers.js';
 import { type HeldTicket, TransferQueue } from './transfer-queue.js';
-import { type PutOffFile, TransferStateRepository } from './transfer-state.repository.js';
+import { TransferStateRepository } from './transfer-state.repository.js';
 
 /** How often the queue is told that this process lives, in ms: three times before the recovery believes the opposite. */
 const KEEP_EVERY_MS = 4_000;
+
+/** Between an end that frees a slot and the look at the queue, so that those that end next to it share its statements. */
+const GATHER_MS = 10;
 
 /**
  * Takes tickets from the queue, as many as there are free slots, and runs their rows; looks for rows whose owner died.
@@ -58,24 +62,14 @@ export class TransferWorker implements OnApplicationBootstrap, OnModuleDestroy {
   /** Takes what is due and begins to run it; true when there may be more that is due. */
   async takeDue(): Promise<boolean> {
     await this.endTickets();
-    const { freeSlots } = this.transfers;
-    if (freeSlots <= 0) return false;
-    const tickets = await this.queue.take(freeSlots, this.options.transferConcurrencyPerWorkspace);
+    const { shares } = this.transfers;
+    if (shares.limit <= 0) return false;
+    const tickets = await this.queue.take(shares);
     if (tickets.length === 0) return false;
     for (const { jobId } of tickets) this.held.add(jobId);
     const files = await this.filesOf(tickets);
-    const putOff: PutOffFile[] = [];
-    for (const ticket of tickets) {
-      const file = files.get(ticket.fileId);
-      const delayMs = file !== undefined && isWaiting(file) ? this.transfers.putOffMs(file) : 0;
-      if (file === undefined || delayMs === 0) void this.work(ticket, file);
-      else {
-        putOff.push({ file, delayMs });
-        this.letGo(ticket);
-      }
-    }
-    await this.state.putOff(putOff);
-    return tickets.length === freeSlots;
+    for (const ticket of tickets) void this.work(ticket, files.get(ticket.fileId));
+    return tickets.length === shares.limit;
   }
 
   /** Tickets whose rows cannot be read are let go of: kept, they would never be given to anybody again. */
@@ -98,7 +92,9 @@ export class TransferWorker implements OnApplicationBootstrap, OnModuleDestroy {
     while (!this.isStopping) {
       const woken = this.untilWoken();
       const isMore = await this.tell('look at the queue', () => this.takeDue());
-      if (!isMore) await woken;
+      if (isMore) continue;
+      await woken;
+      await sleep(GATHER_MS);
     }
     await this.tell('end of tickets', () => this.endTickets());
   }

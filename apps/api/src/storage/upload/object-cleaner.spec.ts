@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
+import { StorageError } from '../storage.errors.js';
 import { ObjectCleaner } from './object-cleaner.js';
 import { ObjectProof } from './object-proof.js';
+import type { ObjectPlace } from './upload-attempt.js';
 
 let storage: TestStorage;
 let client: S3Client;
@@ -42,4 +44,33 @@ it('leaves its own object and those of other files alone', async () => {
 
 it('removes what any try left for who has the file after them', async () => {
   expect(await free('file', 'file.3')).toEqual({ isFree: true, isThere: false });
+});
+
+describe('a removal', () => {
+  async function put(): Promise<ObjectPlace & { etag: string }> {
+    const place = { bucket: storage.bucket, key: `removal/${randomUUID()}` };
+    const { ETag } = await client.send(new PutObjectCommand({ Bucket: place.bucket, Key: place.key, Body: 'bytes' }));
+    return { ...place, etag: ETag?.replaceAll('"', '') ?? '' };
+  }
+  const isThere = async (place: ObjectPlace) => (await storage.get(ObjectProof).find(place)) !== undefined;
+
+  it('takes the object that was seen, and leaves one alone that came after it', async () => {
+    const { etag, ...place } = await put();
+    const other = { etag: '00000000000000000000000000000000' };
+    await expect(storage.get(ObjectCleaner).removeObject(place, other)).rejects.toMatchObject({
+      code: 'OBJECT_EXISTS',
+    });
+    expect(await isThere(place)).toBe(true);
+    await storage.get(ObjectCleaner).removeObject(place, { etag });
+    expect(await isThere(place)).toBe(false);
+  });
+
+  it('is not sent by one who has lost the file', async () => {
+    const place = await put();
+    const assertOwned = () => Promise.reject(new StorageError('TRANSFER_LOST', 'another has it'));
+    const removed = storage.get(ObjectCleaner).removeObject(place, { assertOwned });
+    await expect(removed).rejects.toMatchObject({ code: 'TRANSFER_LOST' });
+    expect(await storage.get(ObjectCleaner).discardObject(place, { assertOwned })).toBe(false);
+    expect(await isThere(place)).toBe(true);
+  });
 });

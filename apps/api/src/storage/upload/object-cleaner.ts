@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { S3Clients } from '../s3/s3-clients.js';
-import { isGone } from '../s3/s3-error.js';
+import { isGone, isNotImplemented } from '../s3/s3-error.js';
 import { StoreRetry } from '../s3/store-retry.js';
 import { StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
@@ -32,6 +32,17 @@ interface UnansweredUploads {
   readonly keepId?: string;
   /** With it a busy store is outlasted until the signal aborts; without, one look must do. */
   readonly signal?: AbortSignal;
+}
+
+/** Asked directly before each request that removes an object or makes one. @throws when the file is another's by now */
+export type AssertOwned = () => Promise<void>;
+
+interface ObjectRemoval {
+  /** Ends the tries, for one whose right to remove it may end. */
+  readonly signal?: AbortSignal;
+  /** Of the object that is to be removed: another that stands there by then is left alone, where the store understands that. */
+  readonly etag?: string | null;
+  readonly assertOwned?: AssertOwned | undefined;
 }
 
 /** Takes out of the bucket what an upload left there. */
@@ -91,16 +102,36 @@ export class ObjectCleaner {
     }
   }
 
-  /** `signal`: ends the tries, for one whose right to remove it may end. */
-  async removeObject({ bucket, key }: ObjectPlace, signal?: AbortSignal): Promise<void> {
-    const remove = new DeleteObjectCommand({ Bucket: bucket, Key: key });
-    const options = signal === undefined ? {} : { abortSignal: signal };
-    await this.retry.run(() => this.clients.control.send(remove, options).catch(ignoreGone), {
-      action: 'delete of',
-      bucket,
-      key,
-      ...(signal === undefined ? {} : { signal }),
-    });
+  /**
+   * What remains: a process that sleeps between `assertOwned` and its request, for longer than its lease, removes what
+   * the next owner put there if the store knows no If-Match, or if it is of the same bytes and so of the same ETag.
+   * `storage reconcile` tells of such a row.
+   *
+   * @throws StorageError OBJECT_EXISTS when another object stands there by now
+   */
+  async removeObject({ bucket, key }: ObjectPlace, { signal, etag, assertOwned }: ObjectRemoval = {}): Promise<void> {
+    const send = async (condition: { IfMatch?: string }) => {
+      await assertOwned?.();
+      const remove = new DeleteObjectCommand({ Bucket: bucket, Key: key, ...condition });
+      await this.clients.control.send(remove, signal === undefined ? {} : { abortSignal: signal }).catch(ignoreGone);
+    };
+    const remove = () =>
+      send(etag ? { IfMatch: `"${etag}"` } : {}).catch((error) => {
+        if (!etag || !isNotImplemented(error)) throw error;
+        return send({});
+      });
+    await this.retry.run(remove, { action: 'delete of', bucket, key, ...(signal === undefined ? {} : { signal }) });
+  }
+
+  /** The same for a clean-up whose own failure is not what the caller is told: false, and logged, when it may be left. */
+  async discardObject(place: ObjectPlace, removal: ObjectRemoval = {}): Promise<boolean> {
+    try {
+      await this.removeObject(place, removal);
+      return true;
+    } catch (error) {
+      this.warn('removing', place, error);
+      return false;
+    }
   }
 
   /**
@@ -117,11 +148,11 @@ export class ObjectCleaner {
    * After a 412: removes what an earlier try of the same file put there, which can land late. False: the object at the
    * key is somebody else's, this very upload's, or that of a later try: then this one has lost the file and does not know it.
    */
-  async freeKey(place: ObjectPlace, token: string): Promise<boolean> {
+  async freeKey(place: ObjectPlace, token: string, assertOwned?: AssertOwned): Promise<boolean> {
     const found = await this.proof.find(place);
     if (found === undefined) return true;
     if (!isOwn(found, ownerOf(token)) || tryOf(found.token) >= tryOf(token)) return false;
-    await this.removeObject(place);
+    await this.removeObject(place, { etag: found.etag, assertOwned });
     return true;
   }
 

@@ -3,9 +3,9 @@ import { type CompletedPart, CompleteMultipartUploadCommand } from '@aws-sdk/cli
 import { Inject, Injectable } from '@nestjs/common';
 import { S3Clients } from '../s3/s3-clients.js';
 import { isRefusal, isTaken, isUploadGone, toStoreError } from '../s3/s3-error.js';
-import { StorageError } from '../storage.errors.js';
+import { isTransferLost, StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
-import { ObjectCleaner } from './object-cleaner.js';
+import { type AssertOwned, ObjectCleaner } from './object-cleaner.js';
 import { type FoundObject, isOwn, ObjectProof } from './object-proof.js';
 import type { ObjectPlace, OpenUpload } from './upload-attempt.js';
 
@@ -18,6 +18,7 @@ export interface ExpectedObject {
   readonly owner: string;
   readonly size: number;
   readonly isConditional: boolean;
+  readonly assertOwned?: AssertOwned | undefined;
 }
 
 /** Puts an object together from its parts, and finds out what became of a Complete that gave no clean answer. */
@@ -61,11 +62,13 @@ export class ObjectCompletion {
 
   /**
    * Nothing is aborted meanwhile, and Complete goes out again only where HEAD shows no object of ours: once Complete
-   * may have been received, an Abort and a second Complete can both destroy an object that HEAD already shows.
+   * may have been received, an Abort and a second Complete can both destroy an object that HEAD already shows. Who
+   * sleeps between `assertOwned` and a second Complete, for longer than its lease, is kept out by If-None-Match alone.
    *
    * @param firstError of the Complete that was sent; undefined when it seemed to go well, or nobody knows
    * @returns true when the object is there in its whole size, false when the store refused to make it
-   * @throws StorageError UPLOAD_OUTCOME_UNKNOWN
+   * @throws StorageError UPLOAD_OUTCOME_UNKNOWN; that of the refusal, when the store refuses by now, but may have carried
+   * out a Complete before: in both cases nothing was ended
    */
   async settle(
     upload: OpenUpload,
@@ -82,12 +85,14 @@ export class ObjectCompletion {
       try {
         const found = await this.proof.find(upload);
         if (found?.size === expected.size && isOwn(found, expected.owner)) return true;
-        const isWorthAnotherTry = isTaken(completeError) && (await this.cleaner.freeKey(upload, expected.owner));
+        const isWorthAnotherTry =
+          isTaken(completeError) && (await this.cleaner.freeKey(upload, expected.owner, expected.assertOwned));
         // The upload may be gone because a Complete before made an object of it, which does not show yet.
         if (isMadePossible && isUploadGone(completeError)) continue;
         // Nor does a refusal say anything of one before that may be under way.
         if (!isMadePossible && isRefusal(completeError) && !isWorthAnotherTry) return false;
         if (wait === 0 && !isWorthAnotherTry) continue;
+        await expected.assertOwned?.();
         completeError = undefined;
         await this.complete(upload, parts, expected.isConditional).catch((error) => {
           completeError = error;
@@ -95,9 +100,12 @@ export class ObjectCompletion {
           throw error;
         });
       } catch (error) {
+        if (isTransferLost(error)) throw error;
         lastError = error;
       }
     }
+    // What is refused all the time will be refused in an hour as well; whoever removes what is left looks again by then.
+    if (isRefusal(completeError) && !isUploadGone(completeError)) throw completeError;
     throw new StorageError(
       'UPLOAD_OUTCOME_UNKNOWN',
       `the store did not say whether ${upload.bucket}/${upload.key} was put together; its parts are kept`,

@@ -1,5 +1,11 @@
 import type { Readable } from 'node:stream';
-import { GetObjectCommand, HeadObjectCommand, ListPartsCommand, type Part } from '@aws-sdk/client-s3';
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  type HeadObjectCommandOutput,
+  ListPartsCommand,
+  type Part,
+} from '@aws-sdk/client-s3';
 import { Injectable } from '@nestjs/common';
 import { S3Clients } from '../s3/s3-clients.js';
 import { isForbidden, isGone, isRefusal, toStoreError } from '../s3/s3-error.js';
@@ -14,6 +20,10 @@ export interface FoundObject {
   /** Null where the store gives none. */
   readonly etag: string | null;
   readonly token: string | undefined;
+}
+
+export interface ReadObject extends FoundObject {
+  readonly bytes: Uint8Array | null;
 }
 
 /** Looks at what the store really holds. */
@@ -42,6 +52,35 @@ export class ObjectProof {
   async findOwn(place: ObjectPlace, owner: string): Promise<FoundObject | undefined> {
     const found = await this.findPatiently(place, 'proof of');
     return found !== undefined && isOwn(found, owner) ? found : undefined;
+  }
+
+  /**
+   * The object as its bytes come back, in one request; undefined where nothing stands at the key, and where it has
+   * another size, which nobody reads, its bytes are null.
+   *
+   * @throws StorageError of the store
+   */
+  async readWhole({ bucket, key }: ObjectPlace, size: number): Promise<ReadObject | undefined> {
+    const get = async () => {
+      try {
+        const object = await this.clients.control.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+        const { Body, ContentLength } = object;
+        const isExpected = ContentLength === size;
+        if (!isExpected) (Body as Readable | undefined)?.on('error', () => {}).destroy();
+        const bytes = isExpected ? ((await Body?.transformToByteArray()) ?? new Uint8Array()) : null;
+        return { ...toFoundObject(object), bytes };
+      } catch (error) {
+        if (isGone(error)) return undefined;
+        throw error;
+      }
+    };
+    try {
+      return await this.retry.run(get, { action: 'proof of', bucket, key });
+    } catch (error) {
+      // HEAD tells whether it is there all the same.
+      if (isRefusal(error) && !isForbidden(error)) return undefined;
+      throw error;
+    }
   }
 
   /** HEAD alone is no proof: two real stores go on showing an object whose bytes are gone. */
@@ -91,12 +130,7 @@ export class ObjectProof {
 
   private async head({ bucket, key }: ObjectPlace): Promise<FoundObject | undefined> {
     try {
-      const head = await this.clients.control.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
-      return {
-        size: head.ContentLength ?? 0,
-        etag: head.ETag?.replaceAll('"', '') || null,
-        token: head.Metadata?.[TOKEN_METADATA],
-      };
+      return toFoundObject(await this.clients.control.send(new HeadObjectCommand({ Bucket: bucket, Key: key })));
     } catch (error) {
       if (isGone(error)) return undefined;
       throw error;
@@ -111,6 +145,14 @@ export class ObjectProof {
     (Body as Readable | undefined)?.on('error', () => {}).destroy();
     return ContentLength ?? 0;
   }
+}
+
+function toFoundObject(answer: Pick<HeadObjectCommandOutput, 'ContentLength' | 'ETag' | 'Metadata'>): FoundObject {
+  return {
+    size: answer.ContentLength ?? 0,
+    etag: answer.ETag?.replaceAll('"', '') || null,
+    token: answer.Metadata?.[TOKEN_METADATA],
+  };
 }
 
 export function isOwn({ token }: FoundObject, owner: string): boolean {

@@ -104,9 +104,9 @@ function answer(kind: string, times: number, act: (response: ServerResponse, req
 const refuse = (status: number, code: string) => (response: ServerResponse) =>
   void response.writeHead(status, { 'content-type': 'application/xml' }).end(`<Error><Code>${code}</Code></Error>`);
 
-/** An answer to HEAD. */
-function showObject(response: ServerResponse, size: number, token: string) {
-  response.writeHead(200, { 'content-length': size, 'x-amz-meta-transfer-token': token }).end();
+/** An answer to HEAD, or with a body to GET. */
+function showObject(response: ServerResponse, size: number, token: string, body?: Buffer) {
+  response.writeHead(200, { 'content-length': size, 'x-amz-meta-transfer-token': token }).end(body);
 }
 
 describe('an object', () => {
@@ -133,6 +133,9 @@ describe('an object', () => {
 
   it('is one request where the file fits into a part, and in parts where not', async () => {
     await write(streamOf(randomBytes(1_000))).written;
+    expect(way.seen).toEqual(['put', 'get']);
+    way.reset();
+    await write(streamOf(randomBytes(100_000))).written;
     expect(way.seen).toEqual(['put', 'head', 'get', 'get']);
     way.reset();
     await write(streamOf(randomBytes(PART + 1))).written;
@@ -436,14 +439,26 @@ describe('a store', () => {
   });
 
   it.each<[string, string, (response: ServerResponse, token: string) => void]>([
-    ['shows the object of another in place of ours', 'head', (response) => showObject(response, 100, 'theirs.1')],
-    ['shows another size', 'head', (response, token) => showObject(response, 99, token)],
+    ['shows the object of another in place of ours', 'head', (response) => showObject(response, 100_000, 'theirs.1')],
+    ['shows another size', 'head', (response, token) => showObject(response, 99_999, token)],
     ['cannot read the bytes of the object it shows', 'get', refuse(404, 'NoSuchKey')],
   ])('that %s is not believed', async (_what, kind, act) => {
     const token = `${randomUUID()}.1`;
     answer(kind, 99, (response) => act(response, token));
-    const { written } = write(streamOf(content.subarray(0, 100)), { token });
+    const { written } = write(streamOf(content.subarray(0, 100_000)), { token });
     await expect(written).rejects.toMatchObject({ code: 'UPLOAD_FAILED' });
+  });
+
+  it.each<[string, (response: ServerResponse, token: string) => void]>([
+    ['cannot read a small object', refuse(404, 'NoSuchKey')],
+    ['breaks a small object', (response, token) => showObject(response, 100, token, Buffer.alloc(100))],
+    ['cuts a small object short', (response, token) => showObject(response, 99, token, content.subarray(0, 99))],
+  ])('that %s is not believed', async (_what, act) => {
+    const token = `${randomUUID()}.1`;
+    answer('get', 99, (response) => act(response, token));
+    const { key, written } = write(streamOf(content.subarray(0, 100)), { token });
+    await expect(written).rejects.toMatchObject({ code: 'UPLOAD_FAILED' });
+    expect(await leftAt(key)).toEqual({ objects: 0, uploads: 0 });
   });
 
   it.each([

@@ -62,6 +62,15 @@ export function integrityOf(name: string | undefined): PartIntegrity | undefined
   return /^(crc32|md5|sha256):/.exec(name ?? '')?.[1] as PartIntegrity | undefined;
 }
 
+/** Whether these are the bytes that a hash was named for. */
+export function hasDigest(bytes: Buffer, name: string): boolean {
+  const integrity = integrityOf(name);
+  if (integrity === undefined) return false;
+  const hash = new PartHash(integrity);
+  hash.update(bytes);
+  return hash.digest().name === name;
+}
+
 export async function digestPart(integrity: PartIntegrity, body: Buffer): Promise<PartDigest> {
   const hash = new PartHash(integrity);
   for await (const stretch of inStretches(body)) hash.update(stretch);

@@ -52,6 +52,7 @@ export class PartSender {
       ...headers,
       ...(integrity === 'crc32' ? { ChecksumAlgorithm: 'CRC32' } : {}),
     });
+    await hooks?.beforeCreate?.();
     attempt.createdAt = new Date();
     const ask = async () => {
       try {
@@ -69,13 +70,14 @@ export class PartSender {
     if (uploadId === undefined) {
       throw new StorageError('UPLOAD_FAILED', `the store began an upload of ${Bucket}/${Key} and gave it no id`);
     }
-    await hooks?.onUploadId?.(uploadId, { partSizeBytes });
+    await hooks?.onUploadId?.(uploadId, { partSizeBytes, isOnly: !attempt.isCreateUnclear });
     attempt.isUploadKnown = true;
     if (!attempt.isCreateUnclear && lostSince === undefined) return;
     // Only now: the owner has just said that the file is still ours. What is left holds no part, and the upload goes on.
     const { place, createdAt, signal } = attempt;
     const since = lostSince ?? createdAt;
-    await this.cleaner.discardUnanswered(place, { since, keepId: uploadId, signal });
+    const areGone = await this.cleaner.discardUnanswered(place, { since, keepId: uploadId, signal });
+    if (areGone) await hooks?.onUnknownDiscarded?.();
   }
 
   /** Resolves when the store has the part, and the owner of the attempt was told so. */
@@ -118,7 +120,8 @@ export class PartSender {
     body: Buffer,
     { integrity, headers, isPutConditional }: SendingMode,
   ): Promise<void> {
-    const { input, payloadHash } = await this.hashing(() => digestPart(integrity, body));
+    const { input, payloadHash, name } = await this.hashing(() => digestPart(integrity, body));
+    attempt.putDigest = name;
     const { bucket: Bucket, key: Key, token } = attempt.target;
     const send = async () => {
       const command = new PutObjectCommand({
@@ -142,7 +145,8 @@ export class PartSender {
     };
     const sendPatiently = () => this.retry.run(send, { ...attempt.place, action: 'upload of', signal: attempt.signal });
     await sendPatiently().catch(async (error) => {
-      if (!isTaken(error) || !(await this.cleaner.freeKey(attempt.place, token))) throw error;
+      if (!isTaken(error) || !(await this.cleaner.freeKey(attempt.place, token, attempt.target.hooks?.assertOwned)))
+        throw error;
       await sendPatiently();
     });
   }

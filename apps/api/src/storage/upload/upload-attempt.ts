@@ -4,10 +4,22 @@ import type { ResumedUpload, StoredPart } from './stored-part.js';
 
 /** What the owner of an upload wants to know, awaited at its place. An error ends the upload. */
 export interface UploadHooks {
-  /** The store gave this id; no part has been sent yet, and the source will be of no other version any more. */
-  onUploadId?(uploadId: string, plan: { partSizeBytes: number }): Promise<void>;
+  /** The store is about to be asked to begin an upload, whose id nobody may come to know. */
+  beforeCreate?(): Promise<void>;
+  /**
+   * The store gave this id; no part has been sent yet, and the source will be of no other version any more. `isOnly`:
+   * every answer of the store was read, so that it began no other one.
+   */
+  onUploadId?(uploadId: string, plan: { partSizeBytes: number; isOnly: boolean }): Promise<void>;
+  /** Uploads of the key whose ids nobody knew were looked for, and are gone. */
+  onUnknownDiscarded?(): Promise<void>;
   /** The store took this part of a multipart upload; parts come in any order. */
   onPart?(part: StoredPart): Promise<void>;
+  /**
+   * A request is about to be sent that removes an object of the file or puts its parts together once more. An error:
+   * the file is another's by now, and nothing of it is touched.
+   */
+  assertOwned?(): Promise<void>;
   /** The upload failed, and the store may have begun it all the same, with an id that nobody was told. */
   onUnanswered?(): void;
   /** All bytes are stored as parts, or held for the one PUT: the next request makes the object. */
@@ -60,6 +72,8 @@ export class UploadAttempt {
   completion: { readonly parts: CompletedPart[]; error?: unknown } | undefined;
   /** The one PUT, after all bytes were read: `unclear` once a try of it ended without an answer that settles it. */
   put: 'unsent' | 'sent' | 'unclear' = 'unsent';
+  /** Of the bytes of the one PUT, as PartHash names it. */
+  putDigest: string | undefined;
   /** `If-None-Match: *` goes with Complete. */
   isCompleteConditional = false;
   firstError: unknown;

@@ -3,9 +3,13 @@ import { Injectable } from '@nestjs/common';
 import { StoreCapabilities } from '../s3/store-capabilities.js';
 import { StorageError } from '../storage.errors.js';
 import { ObjectCleaner } from './object-cleaner.js';
-import { ObjectCompletion } from './object-completion.js';
+import { type ExpectedObject, ObjectCompletion } from './object-completion.js';
 import { type FoundObject, isOwn, ObjectProof, ownerOf } from './object-proof.js';
+import { hasDigest } from './part-integrity.js';
 import type { ObjectPlace, UploadAttempt } from './upload-attempt.js';
+
+/** Reading it takes the store no longer than a byte of it does. */
+const SMALL_OBJECT_BYTES = 64 * 1024;
 
 export interface UploadedObject {
   /** Bytes read from the source, all of them proven to be in the object. */
@@ -54,19 +58,22 @@ export class UploadOutcome {
   }
 
   /**
-   * Says whether the object is there with this token and size, and readable at both ends.
+   * Says whether the object is there with this token and size, and readable at both ends; a small one is read whole, by
+   * one request instead of three.
    *
    * @throws StorageError UPLOAD_FAILED after the object, if it is ours, was removed
    */
   async prove(attempt: UploadAttempt): Promise<UploadedObject> {
     const { bytes: size, place } = attempt;
     if (attempt.isFenced) throw attempt.firstError;
-    const found = (await this.proof.findOwn(place, attempt.target.token)) ?? (await this.findLate(attempt));
-    if (found?.size === size && (await this.proof.isReadable(place, size))) return { size, etag: found.etag };
-    if (found !== undefined) await this.discardObject(attempt);
+    const read = await this.readSmall(attempt);
+    const found = read ?? (await this.proof.findOwn(place, attempt.target.token)) ?? (await this.findLate(attempt));
+    const isWhole = async () => read?.isAsSent ?? (await this.proof.isReadable(place, size));
+    if (found?.size === size && (await isWhole())) return { size, etag: found.etag };
+    if (found !== undefined) await this.discardObject(attempt, found);
     throw new StorageError(
       'UPLOAD_FAILED',
-      `upload of ${place.bucket}/${place.key} failed: ${size} bytes were sent, and the store shows ${found === undefined ? 'no such object' : `${found.size} bytes, or cannot read them`}`,
+      `upload of ${place.bucket}/${place.key} failed: ${size} bytes were sent, and the store shows ${found === undefined ? 'no such object' : `${found.size} bytes, or cannot read them as they were sent`}`,
     );
   }
 
@@ -92,13 +99,13 @@ export class UploadOutcome {
    * the one PUT (`uploadId` null).
    *
    * @param owner what the tokens of the file's tries begin with: tries that only looked here do not count
+   * @param assertOwned asked before each request that removes or makes the object
    * @returns the object when it is whole; undefined when the store has neither a whole object nor the parts of one
    * @throws StorageError UPLOAD_OUTCOME_UNKNOWN
    */
   async takeUpComplete(
     { uploadId, ...place }: ObjectPlace & { uploadId: string | null },
-    owner: string,
-    size: number,
+    { owner, size, assertOwned }: Omit<ExpectedObject, 'isConditional'>,
   ): Promise<UploadedObject | undefined> {
     let found = await this.proof.findOwn(place, owner);
     if (found?.size !== size && uploadId !== null) {
@@ -106,12 +113,12 @@ export class UploadOutcome {
       const parts = (await this.proof.listParts(upload)).map(toListedPart);
       const isConditional = (await this.capabilities.profile()).conditionalComplete.value === 'honoured';
       const isSettled =
-        parts.length > 0 && (await this.completion.settle(upload, parts, { owner, size, isConditional }));
+        parts.length > 0 && (await this.completion.settle(upload, parts, { owner, size, isConditional, assertOwned }));
       // Once more where there are no parts either: a Complete that was under way has made an object of them since.
       if (isSettled || parts.length === 0) found = await this.proof.findOwn(place, owner);
     }
     if (found?.size === size && (await this.proof.isReadable(place, size))) return { size, etag: found.etag };
-    if (found !== undefined) await this.cleaner.removeObject(place);
+    if (found !== undefined) await this.cleaner.removeObject(place, { etag: found.etag, assertOwned });
     return undefined;
   }
 
@@ -119,10 +126,19 @@ export class UploadOutcome {
   private async settleComplete(attempt: UploadAttempt, error: unknown): Promise<boolean> {
     const { upload, completion, bytes: size, isCompleteConditional: isConditional } = attempt;
     if (upload === undefined || completion === undefined) throw new Error('no Complete was sent');
-    const expected = { owner: attempt.target.token, size, isConditional };
+    const { token: owner, hooks } = attempt.target;
+    const expected = { owner, size, isConditional, assertOwned: hooks?.assertOwned };
     if (await this.completion.settle(upload, completion.parts, expected, error)) return true;
     await this.discardParts(attempt);
     return false;
+  }
+
+  /** Undefined where it is not small, or not to be read like this: then it is looked at as every other. */
+  private async readSmall({ target, place, bytes: size, putDigest }: UploadAttempt) {
+    if (putDigest === undefined || size === 0 || size > SMALL_OBJECT_BYTES) return undefined;
+    const found = await this.proof.readWhole(place, size);
+    if (found === undefined || found.bytes === null || !isOwn(found, target.token)) return undefined;
+    return { ...found, isAsSent: hasDigest(Buffer.from(found.bytes), putDigest) };
   }
 
   /** Of an object that does not show although its PUT or its Complete seemed to go well. */
@@ -135,13 +151,9 @@ export class UploadOutcome {
   }
 
   /** What fails here is not what the caller is told: the row keeps what the next owner needs to look again. */
-  private async discardObject({ target, place, put }: UploadAttempt): Promise<void> {
-    try {
-      await this.cleaner.removeObject(place);
-      if (put !== 'unclear') target.hooks?.onDiscarded?.();
-    } catch (error) {
-      this.cleaner.warn('removing', place, error);
-    }
+  private async discardObject({ target: { hooks }, place, put }: UploadAttempt, { etag }: FoundObject): Promise<void> {
+    const isGone = await this.cleaner.discardObject(place, { etag, assertOwned: hooks?.assertOwned });
+    if (isGone && put !== 'unclear') hooks?.onDiscarded?.();
   }
 
   private async discardParts({ upload, target }: UploadAttempt): Promise<void> {
@@ -159,7 +171,8 @@ export class UploadOutcome {
     try {
       const found = await this.proof.findOwn(place, target.token);
       if (found?.size === bytes && target.signal?.aborted !== true) return true;
-      if (found !== undefined) await this.cleaner.removeObject(place);
+      const assertOwned = target.hooks?.assertOwned;
+      if (found !== undefined) await this.cleaner.removeObject(place, { etag: found.etag, assertOwned });
       // A request that got no answer may land yet: the row keeps what the next owner needs to look again.
       if (put !== 'unclear') target.hooks?.onDiscarded?.();
     } catch (error) {

@@ -1,0 +1,50 @@
+-- That a file was removed for good is known for longer than its event is kept: two ids and a date, some 100 bytes a file.
+CREATE TABLE "core_storage_tombstone" (
+    "file_id" UUID NOT NULL,
+    "workspace_id" UUID NOT NULL,
+    "removed_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+    CONSTRAINT "core_storage_tombstone_pkey" PRIMARY KEY ("file_id")
+);
+CREATE INDEX "core_storage_tombstone_removed_at_idx" ON "core_storage_tombstone"("removed_at");
+
+INSERT INTO core_storage_tombstone (file_id, workspace_id, removed_at)
+SELECT subject_id, workspace_id, created_at FROM core_outbox_event
+WHERE type = 'storage.file.deleted' AND payload @> '{"hard": true}'
+ON CONFLICT DO NOTHING;
+
+CREATE OR REPLACE FUNCTION core_storage_file_deleted() RETURNS trigger
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  -- Instead of an entry that says the same, which may be about to end: its time begins anew.
+  DELETE FROM core_storage_purge AS purge USING removed AS file
+  WHERE purge.bucket = file.bucket AND purge.path = file.path AND purge.file_id = file.id
+    AND (purge.upload_id IS NOT DISTINCT FROM file.upload_id OR purge.upload_id IS NULL AND file.upload_unknown);
+  -- A row that nobody ever worked on has sent nothing to the store.
+  INSERT INTO core_storage_purge (bucket, path, file_id, upload_id)
+  SELECT bucket, path, id, upload_id FROM removed
+  WHERE transfer_status <> 'PENDING' OR attempts > 0 OR upload_id IS NOT NULL
+  UNION SELECT bucket, path, id, NULL FROM removed WHERE upload_unknown;
+  INSERT INTO core_outbox_event (type, workspace_id, subject_id, payload)
+  SELECT 'storage.file.deleted', workspace_id, id, jsonb_build_object('fileId', id, 'workspaceId', workspace_id,
+    'type', type, 'path', path, 'bucket', bucket, 'hard', true)
+  FROM removed;
+  INSERT INTO core_storage_tombstone (file_id, workspace_id) SELECT id, workspace_id FROM removed ON CONFLICT DO NOTHING;
+  RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION core_storage_file_truncated() RETURNS trigger
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  INSERT INTO core_storage_purge (bucket, path, file_id, upload_id)
+  SELECT bucket, path, id, upload_id FROM core_storage_file
+  WHERE transfer_status <> 'PENDING' OR attempts > 0 OR upload_id IS NOT NULL
+  UNION SELECT bucket, path, id, NULL FROM core_storage_file WHERE upload_unknown;
+  INSERT INTO core_outbox_event (type, workspace_id, subject_id, payload)
+  SELECT 'storage.file.deleted', workspace_id, id, jsonb_build_object('fileId', id, 'workspaceId', workspace_id,
+    'type', type, 'path', path, 'bucket', bucket, 'hard', true)
+  FROM core_storage_file;
+  INSERT INTO core_storage_tombstone (file_id, workspace_id) SELECT id, workspace_id FROM core_storage_file
+  ON CONFLICT DO NOTHING;
+  RETURN NULL;
+END $$;
