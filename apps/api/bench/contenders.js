@@ -32,6 +32,16 @@ export async function product(stage, { url, urls = [url], endpoint, bytes, sha25
   return await watchSource(stage, run);
 }
 
+/** A contender of ours that watches something of its own; `environment` comes on top of what all of them have. */
+export async function runProduct(stage, file, job, environment) {
+  return await runProcess(file, {
+    args: [JSON.stringify(job)],
+    cwd: stage.folder,
+    environment: { ...stage.environmentFor(stage.sink.ready.endpoint), ...environment },
+    nodeOptions: PRODUCT_NODE_OPTIONS,
+  });
+}
+
 export async function naiveSdk(stage, { url, endpoint }) {
   return await runProcess('contenders/naive-sdk.js', {
     args: [JSON.stringify({ url })],

@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { rounded } from './figures.js';
 import { profileTransfer } from './profile.js';
 import { prepareRivals } from './rivals.js';
+import { budget } from './rows/budget.js';
 import { droppingSource } from './rows/dropping-source.js';
 import { fairness } from './rows/fairness.js';
 import { https } from './rows/https.js';
@@ -20,8 +21,10 @@ import { localStore } from './rows/local-store.js';
 import { manyAtOnce } from './rows/many-at-once.js';
 import { manySmall } from './rows/many-small.js';
 import { memory } from './rows/memory.js';
+import { millionRows } from './rows/million-rows.js';
 import { presigning } from './rows/presigning.js';
 import { queues } from './rows/queues.js';
+import { slowHosts } from './rows/slow-hosts.js';
 import { slowSource } from './rows/slow-source.js';
 import { throughput } from './rows/throughput.js';
 import { Stage } from './stage.js';
@@ -36,6 +39,9 @@ const ROWS = {
   'many-at-once': manyAtOnce,
   'many-small': manySmall,
   queues,
+  budget,
+  'slow-hosts': slowHosts,
+  'million-rows': millionRows,
   presign: presigning,
   fairness,
 };

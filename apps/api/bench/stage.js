@@ -64,6 +64,11 @@ export class Stage {
     return store;
   }
 
+  /** Hosts of loopback addresses: some give all at once, some drip. */
+  async startHosts(counts) {
+    return await this.#start('hosts.js', [JSON.stringify(counts)]);
+  }
+
   /** What a process of ours needs to work with the store at `endpoint`. */
   environmentFor(endpoint) {
     return {

@@ -18,5 +18,7 @@ export const PRODUCT_VARIABLES: Readonly<Record<string, string>> = {
   TRANSFER_POLL_MS: '200',
   TRANSFER_RECOVERY_SECONDS: '1',
   TRANSFER_RETRY_DELAY_SECONDS: '1',
+  // Sources that are held, or held up by kills, are not slow by themselves.
+  TRANSFER_SLOW_BYTES_PER_SECOND: '0',
   PURGE_INTERVAL_SECONDS: '1',
 };

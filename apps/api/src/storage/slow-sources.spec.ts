@@ -20,6 +20,7 @@ beforeAll(async () => {
     TRANSFER_WORKER: 'all',
     TRANSFER_POLL_MS: '100',
     TRANSFER_CONCURRENCY: '1',
+    TRANSFER_SLOW_BYTES_PER_SECOND: '262144',
     // Room for one slow transfer beside it.
     TRANSFER_MEMORY_BYTES: String(10 * 1024 * 1024),
     SOURCE_HEADERS_TIMEOUT_MS: '60000',

@@ -59,6 +59,7 @@ export async function startTestStorage(
     SOURCE_HEADERS_TIMEOUT_MS: '1000',
     SOURCE_STALL_TIMEOUT_MS: '1000',
     TRANSFER_LEASE_SECONDS: '3',
+    TRANSFER_SLOW_BYTES_PER_SECOND: '0', // Sources that are held make nobody wait longer.
     PURGE_INTERVAL_SECONDS: '86400', // Tests run its rounds themselves.
     TRANSFER_WORKER: 'own',
     TRANSFER_MAX_ATTEMPTS: '1', // The first failure is what they look at.

@@ -23,8 +23,8 @@ const PACE_LOOK_MS = 250;
 const SLOW_LOOKS = 2;
 /** Until a transfer that was put off is looked at again, in ms: this, and up to as much again by chance. */
 const PUT_OFF_MS = 20_000;
-/** Of the part buffers, what slow transfers hold at most: each one for as long as its source takes to fill it. */
-const SLOW_MEMORY_SHARE = 0.5;
+/** Of the part buffers, what slow transfers may always hold, each for as long as its source takes to fill it. */
+const SLOW_MEMORY_SHARE = 0.25;
 
 type ProgressListener = (progress: TransferProgress) => void;
 
@@ -66,8 +66,8 @@ export class RunningTransfers implements OnModuleDestroy {
     private readonly places: HostPlaceRepository,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {
-    const { transferConcurrency, transferConcurrencyPerHost, memoryBytes, store } = options;
-    const slowConcurrency = Math.max(1, Math.floor((memoryBytes * SLOW_MEMORY_SHARE) / store.partSizeBytes));
+    const { transferConcurrency, transferConcurrencyPerHost } = options;
+    const slowConcurrency = slowConcurrencyOf(options);
     this.slots = new TransferSlots(transferConcurrency, transferConcurrencyPerHost, slowConcurrency);
   }
 
@@ -210,7 +210,7 @@ export class RunningTransfers implements OnModuleDestroy {
     const onProgress = (progress: TransferProgress) => {
       for (const listener of listeners) listener(progress);
     };
-    const pace = new SourcePace();
+    const pace = new SourcePace(this.options.slowBytesPerSecond);
     const watch = place && work.host !== null && this.watchPace(turn, pace, place, work.host);
     try {
       await this.runner.run(claim, { file, work: paced(work, pace), onProgress }, signal);
@@ -224,9 +224,8 @@ export class RunningTransfers implements OnModuleDestroy {
     let isAside = false;
     let slowLooks = 0;
     return setInterval(() => {
-      const bytesPerSecond = pace.look();
-      if (bytesPerSecond === null) return;
-      if (bytesPerSecond >= this.options.slowBytesPerSecond) {
+      if (!pace.look()) return;
+      if (!pace.isSlow) {
         slowLooks = 0;
         return this.slots.markFast(host);
       }
@@ -257,6 +256,12 @@ function progressOf({ bytesTransferred, totalBytes }: StorageFile): TransferProg
     bytesPerSecond: null,
     secondsLeft: null,
   };
+}
+
+/** What the part buffers hold beyond one for each slot. */
+function slowConcurrencyOf({ memoryBytes, store, transferConcurrency }: StorageOptions): number {
+  const parts = memoryBytes / store.partSizeBytes;
+  return Math.floor(Math.max(1, parts - transferConcurrency, parts * SLOW_MEMORY_SHARE));
 }
 
 /** The same work, its source watched. */

@@ -8,15 +8,27 @@ const LOOK_MS = 1_000;
  * slow store, or a want of part buffers, never makes a source look slow.
  */
 export class SourcePace {
+  /** As of the last look. */
+  isSlow = false;
+  private total = 0;
   private bytes = 0;
   private waitedMs = 0;
   private waits = 0;
   private since = 0;
 
-  constructor(private readonly now: () => number = performance.now.bind(performance)) {}
+  constructor(
+    private readonly slowBytesPerSecond: number,
+    private readonly now: () => number = performance.now.bind(performance),
+  ) {}
+
+  /** A source that has not shown that it is not slow is lent one part buffer at a time: it would keep them for long. */
+  get isToReadAhead(): boolean {
+    return !this.isSlow && this.total >= this.slowBytesPerSecond;
+  }
 
   count(bytes: number): void {
     this.bytes += bytes;
+    this.total += bytes;
   }
 
   async during<Result>(waiting: Promise<Result>): Promise<Result> {
@@ -33,14 +45,14 @@ export class SourcePace {
     return new WatchedSource(source, this);
   }
 
-  /** Bytes a second since the look before; null while too little was waited for. */
-  look(): number | null {
+  /** Judges it by what it gave since the look before. False: too little was waited for to say. */
+  look(): boolean {
     this.change(0);
-    if (this.waitedMs < LOOK_MS) return null;
-    const bytesPerSecond = (this.bytes * 1_000) / this.waitedMs;
+    if (this.waitedMs < LOOK_MS) return false;
+    this.isSlow = (this.bytes * 1_000) / this.waitedMs < this.slowBytesPerSecond;
     this.bytes = 0;
     this.waitedMs = 0;
-    return bytesPerSecond;
+    return true;
   }
 
   private change(by: number): void {
@@ -74,7 +86,7 @@ class WatchedSource implements ByteSource {
   }
 
   get readsAtOnce() {
-    return this.source.readsAtOnce;
+    return this.pace.isToReadAhead ? this.source.readsAtOnce : 1;
   }
 
   read(buffer: Buffer): Promise<number> {
