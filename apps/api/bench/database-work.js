@@ -24,6 +24,8 @@ export class DatabaseWork {
   static async prepare(postgres) {
     await query(postgres.url, "ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'");
     await postgres.restart();
+    await query(postgres.url, 'ALTER SYSTEM SET pg_stat_statements.track_planning = on');
+    await query(postgres.url, 'SELECT pg_reload_conf()');
   }
 
   /** Counts from now on. */
@@ -49,10 +51,10 @@ export class DatabaseWork {
   async end() {
     const cpuSeconds = await this.readCpuSeconds();
     const rows = await this.read(`
-      SELECT query, calls::int, total_exec_time + total_plan_time AS ms, wal_bytes::float8 AS "walBytes"
+      SELECT query, calls::int, total_exec_time + total_plan_time AS ms, total_plan_time AS "planMs", wal_bytes::float8 AS "walBytes"
       FROM pg_stat_statements
       WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE '%bench-read%'
+        AND query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE '%bench_read%'
       ORDER BY calls DESC`);
     await this.#client.end();
     const kinds = Object.fromEntries(KINDS.map(([name]) => [name, { calls: 0, ms: 0, walBytes: 0 }]));

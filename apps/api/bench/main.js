@@ -1,7 +1,8 @@
-// pnpm bench [--rivals] [--rows throughput,memory] [--mib 1024] [--rounds 3] [--quick] [--profile]
+// pnpm bench [--rivals] [--rows throughput,memory] [--mib 1024] [--files 10000] [--rounds 3] [--quick] [--profile]
 //
 // Measures transfers through the whole of createAndTransfer (row, lease, address guard, SHA-256, proof) and signing.
-// --rivals adds rclone, awscli and boto3 from Debian's packages. --mib is the size that all rows are made from; --quick
+// --rivals adds rclone, awscli and boto3 from Debian's packages. --mib is the size that all rows are made from, but
+// for those of many small files, whose number --files is (--statements shows what each of them asks of PostgreSQL). --quick
 // is one small round of everything, to see that it runs. --profile shows where the time of one transfer goes instead.
 //
 // Each contender is a process of its own, rounds are interleaved, figures are medians, and ratios are of one run: they
@@ -93,7 +94,7 @@ async function runRows() {
     const figures = rounded(row.figures);
     print(figures, targets, failures);
     results[name] = {
-      mib,
+      ...(ROWS[name].isOfFiles ? { files: settings.files } : { mib }),
       rounds: settings.rounds,
       versions,
       figures,

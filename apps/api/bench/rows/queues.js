@@ -10,6 +10,7 @@ const PER_GROUP = 8;
 
 /** What the queue by itself takes, in the product's engine and in another: no file, no row, no transaction with one. */
 export const queues = {
+  isOfFiles: true,
   title: ({ files }) => `${files} tickets sent, taken ${BATCH_SIZE} at once and ended, with nothing behind them`,
 
   async run(stage, { files, rounds }) {
