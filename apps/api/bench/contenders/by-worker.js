@@ -11,6 +11,8 @@ import { startStorageApp } from './storage-app.js';
 
 const POLL_MS = 20;
 const SETTLE_LIMIT_MS = 120_000;
+/** Without a change: longer than it takes to see that a source is slow. */
+const SETTLED_MS = 4_000;
 const SAMPLE_MS = 5;
 /** Longer than any ticket waits that was put off. */
 const HOLD_MS = 24 * 3_600_000;
@@ -82,14 +84,20 @@ async function release() {
   app.get(TransferWorker, { strict: false }).poke();
 }
 
-/** No ticket is due any more: each is held, or was put off. */
+/** Every host was asked once, and those for which there is no room were put off. */
 async function untilSettled() {
+  const hosts = new Set(job.slow.map(({ sourceUrl }) => new URL(sourceUrl).host)).size;
   const begin = performance.now();
+  let since = begin;
+  let before = -1;
   for (; performance.now() - begin < SETTLE_LIMIT_MS; await sleep(POLL_MS)) {
-    const [{ due }] = await query(`
-      SELECT count(*)::int AS due FROM pgboss.job
-      WHERE name = 'storage-transfer' AND state < 'active' AND start_after <= now()`);
-    if (due === 0) return (performance.now() - begin) / 1_000;
+    const [{ asked, running }] = await query(`
+      SELECT count(DISTINCT split_part(source_url, '/', 3)) FILTER (WHERE attempts > 0)::int AS asked,
+        count(*) FILTER (WHERE transfer_status = 'TRANSFERRING')::int AS running
+      FROM core_storage_file WHERE type = 'slow'`);
+    if (asked < hosts || running !== before) since = performance.now();
+    before = running;
+    if (performance.now() - since > SETTLED_MS) return (since - begin) / 1_000;
   }
   throw new Error('the slow files were not all looked at');
 }
