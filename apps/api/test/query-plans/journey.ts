@@ -171,6 +171,8 @@ async function removeFiles(
   await retention.takeExpired({ retentionDays: 0, leaseMs: LEASE_MS, after: null });
   await retention.forgetRemoved(365, 1_000);
   await retention.forgetRemoved(3_650, 1_000);
+  await retention.forgetUsage(31, 1_000);
+  await retention.forgetUsage(3_650, 1_000);
 }
 
 async function purge(purges: PurgeRepository, state: TransferStateRepository) {

@@ -323,6 +323,20 @@ describe('a soft deletion', () => {
   });
 });
 
+it('what a workspace had of a day is forgotten after a month', async () => {
+  await storage.database.query(
+    `INSERT INTO core_storage_usage (workspace_id, day, files)
+     SELECT $1, (now() AT TIME ZONE 'UTC')::date - age, 1 FROM unnest(ARRAY[0, 30, 31, 400]) AS age`,
+    [workspaceId],
+  );
+  await storage.get(RetentionSweep).run(new AbortController().signal);
+  const left = await storage.database.query<{ age: number }>(
+    "SELECT (now() AT TIME ZONE 'UTC')::date - day AS age FROM core_storage_usage WHERE workspace_id = $1 ORDER BY 1",
+    [workspaceId],
+  );
+  expect(left).toEqual([{ age: 0 }, { age: 30 }]);
+});
+
 describe('the time in which a deleted file can be restored', () => {
   const run = (process = storage) => process.get(RetentionSweep).run(new AbortController().signal);
 

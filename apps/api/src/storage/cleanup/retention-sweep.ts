@@ -7,6 +7,9 @@ import { type ExpiredPosition, RetentionRepository } from './retention.repositor
 const FILES_PER_ROUND = 100;
 /** More than rounds of removals can bring. */
 const TOMBSTONES_PER_ROUND = 1_000;
+/** For which it is known what a workspace had of each day. */
+const USAGE_DAYS = 31;
+const USAGES_PER_ROUND = 1_000;
 
 /** Removes deleted files for good when nobody can want them back any more, the longest deleted first. */
 @Injectable()
@@ -25,6 +28,7 @@ export class RetentionSweep {
   async run(signal: AbortSignal): Promise<number> {
     const { deletedRetentionDays: retentionDays, tombstoneRetentionDays, leaseMs } = this.options;
     await this.retention.forgetRemoved(tombstoneRetentionDays, TOMBSTONES_PER_ROUND);
+    await this.retention.forgetUsage(USAGE_DAYS, USAGES_PER_ROUND);
     let removed = 0;
     for (let taken = 0; taken < FILES_PER_ROUND && !signal.aborted; taken += 1) {
       const file = await this.retention.takeExpired({ retentionDays, leaseMs, after: this.after });
