@@ -236,6 +236,9 @@ async function sendWebhooks(subscriptions: WebhookSubscriptionRepository, delive
   await subscriptions.list(workspaceId);
   await subscriptions.create({ ...row, workspaceId: idOf('workspace', 199), eventTypes: [] }).catch(() => {}); // The limit.
   await subscriptions.find({ workspaceId, id: idOf('subscription', 0) });
+  for (const isActive of [false, true]) {
+    await subscriptions.setActive({ workspaceId, id: idOf('subscription', 0) }, isActive);
+  }
   await subscriptions.rotateSecret({ workspaceId, id: idOf('subscription', 0) }, sealed);
   const take = { leaseMs: LEASE_MS, limit: 16, limitPerSubscription: 4, underWay: new Map([[id, 1]]) };
   const [delivered, failed, released] = await deliveries.take(take);

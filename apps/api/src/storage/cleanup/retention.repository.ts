@@ -65,9 +65,9 @@ export class RetentionRepository {
   /** Forgets what workspaces had of at most `limit` days that are `days` ago or longer. */
   async forgetUsage(days: number, limit: number): Promise<void> {
     await this.prisma.client.$executeRaw`
-      DELETE FROM core_storage_usage WHERE (workspace_id, day) IN (
-        SELECT workspace_id, day FROM core_storage_usage WHERE day <= ${NOW}::date - ${days}::int
+      DELETE FROM core_storage_usage WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM core_storage_usage WHERE day <= ${NOW}::date - ${days}::int
         ORDER BY day LIMIT ${limit}
-        FOR UPDATE SKIP LOCKED)`;
+        FOR UPDATE SKIP LOCKED))`;
   }
 }
