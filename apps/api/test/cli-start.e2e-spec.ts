@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { GetBucketCorsCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ReadyReport } from '../src/cli/start-report.js';
-import { type CliHome, CliProcess, makeCliHome, runCli, stillRunning } from './support/cli-process.js';
+import { type CliHome, CliProcess, makeCliHome, PROGRESS_ALONE, runCli, stillRunning } from './support/cli-process.js';
 import { createTestDatabase } from './support/test-database.js';
 import { startTestStore } from './support/test-store.js';
 
@@ -104,7 +104,7 @@ describe('pnpm start on embedded servers', () => {
     expect(await readReady(home)).toEqual(ready);
 
     const transfer = await runCli(home, ['transfer']);
-    expect(transfer).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(transfer).toMatchObject({ exitCode: 0, stderr: expect.stringMatching(PROGRESS_ALONE) });
     expect(transfer.stdout).toMatch(/^status +DONE$/m);
     expect(transfer.stdout).toMatch(
       new RegExp(`^path +imports/${ready.workspaceId}/[0-9a-f-]{36}/sample-recording.mp4$`, 'm'),

@@ -10,7 +10,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { jwtVerify } from 'jose';
-import { type CliHome, CliProcess, makeCliHome, runCli, stillRunning } from './support/cli-process.js';
+import { type CliHome, CliProcess, makeCliHome, PROGRESS_ALONE, runCli, stillRunning } from './support/cli-process.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startTestStore, type TestStore } from './support/test-store.js';
 
@@ -70,7 +70,7 @@ describe('pnpm transfer', () => {
       ],
       variables,
     );
-    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: expect.stringMatching(PROGRESS_ALONE) });
     expect(stdout).toMatch(/^status +DONE$/m);
     expect(stdout).toMatch(/^size +12582912 bytes \(12\.0 MiB\)$/m);
     expect(stdout).not.toContain('secret');

@@ -86,7 +86,7 @@ describe('/workspaces/:workspaceId/files/imports', () => {
 
   it('refuses more files than a workspace may have, says until when, and shows what it had', async () => {
     await database.query('INSERT INTO core_storage_quota (workspace_id, files_per_day) VALUES ($1, 1)', [workspaceId]);
-    await call('imports', { body: newBody() });
+    const accepted = await call('imports', { body: newBody() });
     const refused = await api.request(`/workspaces/${workspaceId}/files/imports`, { token, body: newBody() });
     expect(refused.status).toBe(429);
     expect(await refused.json()).toMatchObject({ code: 'QUOTA_EXCEEDED', retryable: true });
@@ -97,6 +97,7 @@ describe('/workspaces/:workspaceId/files/imports', () => {
       files: { used: '1', limit: '1' },
       bytes: { used: expect.stringMatching(/^\d+$/), limit: null },
     });
+    await untilEnded(accepted.body.id);
   });
 
   it('gives the same file for the same key, and refuses the key of another request', async () => {

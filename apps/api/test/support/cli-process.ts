@@ -93,6 +93,9 @@ export class CliProcess {
   }
 }
 
+/** What a transfer may say on stderr that goes well: on a busy machine it takes long enough to show its progress. */
+export const PROGRESS_ALONE = /^([\d.]+ \S*B( of [\d.]+ \S*B)?(, .*)?\n)*$/;
+
 /** Runs a command to its end. */
 export async function runCli(home: CliHome, args: readonly string[], variables: Record<string, string> = {}) {
   const command = new CliProcess(home, args, variables);
