@@ -219,7 +219,7 @@ export class RunningTransfers implements OnModuleDestroy {
     }
   }
 
-  /** A slow transfer makes room: it goes on beside the others or, where too many do, later. */
+  /** A slow transfer makes room: it goes on beside the others or, where too many do, later. One that would begin anew stays. */
   private watchPace({ cancel, onAside }: Turn, pace: SourcePace, place: Place, host: string): NodeJS.Timeout {
     let isAside = false;
     let slowLooks = 0;
@@ -234,7 +234,7 @@ export class RunningTransfers implements OnModuleDestroy {
       if (isAside) return;
       isAside = place.stepAside();
       if (isAside) onAside?.();
-      else if (slowLooks >= SLOW_LOOKS) cancel(new PutOff(putOffMs()));
+      else if (slowLooks >= SLOW_LOOKS && pace.isResumable) cancel(new PutOff(putOffMs()));
     }, PACE_LOOK_MS);
   }
 

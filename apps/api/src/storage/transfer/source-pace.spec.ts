@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import type { ByteSource } from '../source/byte-source.js';
 import { SourcePace } from './source-pace.js';
 
 const SLOW_BYTES_PER_SECOND = 150;
@@ -50,6 +51,18 @@ describe('SourcePace', () => {
     expect(pace.look()).toBe(true);
     expect(pace.look()).toBe(false);
     expect(pace.isSlow).toBe(true);
+  });
+
+  it.each([
+    ['names a version', { length: 9, etag: '"1"', lastModified: null, contentEncoding: null }, true],
+    ['names none', null, false],
+  ])('knows whether a source that %s can be gone on with later', (_what, version, isResumable) => {
+    const { pace } = openPace();
+    expect(pace.isResumable).toBe(true); // Nothing came that could be lost.
+    pace.count(9);
+    expect(pace.isResumable).toBe(false);
+    pace.watch({ version } as ByteSource);
+    expect(pace.isResumable).toBe(isResumable);
   });
 
   it('goes on after a wait that failed', async () => {

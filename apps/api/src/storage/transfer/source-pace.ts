@@ -15,6 +15,7 @@ export class SourcePace {
   private waitedMs = 0;
   private waits = 0;
   private since = 0;
+  private source: ByteSource | undefined;
 
   constructor(
     private readonly slowBytesPerSecond: number,
@@ -24,6 +25,11 @@ export class SourcePace {
   /** A source that has not shown that it is not slow is lent one part buffer at a time: it would keep them for long. */
   get isToReadAhead(): boolean {
     return !this.isSlow && this.total >= this.slowBytesPerSecond;
+  }
+
+  /** False: whoever goes on with its transfer later has to read it from its beginning. */
+  get isResumable(): boolean {
+    return this.source === undefined ? this.total === 0 : this.source.version !== null;
   }
 
   count(bytes: number): void {
@@ -42,6 +48,7 @@ export class SourcePace {
 
   /** The same source, its reads watched. */
   watch(source: ByteSource): ByteSource {
+    this.source = source;
     return new WatchedSource(source, this);
   }
 
