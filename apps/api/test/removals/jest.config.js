@@ -6,6 +6,4 @@ export default {
   rootDir: '../..',
   globalSetup: null,
   globalTeardown: null,
-  // A removal that leaves a test waiting costs this much.
-  testTimeout: 10_000,
 };

@@ -8,28 +8,39 @@ const JEST = createRequire(import.meta.url).resolve('jest/bin/jest');
 const NO_VERDICT = /for a hook|^(ReferenceError|SyntaxError)/m;
 
 /**
- * Runs tests by their whole names in a copy of the tree. `limitMs` ends a run that hangs where jest's own limits do not
- * reach.
+ * Runs tests by their whole names in a copy of the tree, each for `testMs` at most. `limitMs` ends a run that hangs where
+ * jest's own limits do not reach.
  *
  * @returns for each test `passed`, `failed`, or why it is neither
  */
-export async function runTests(copy, tests, { workers, limitMs }) {
+export async function runTests(copy, tests, { workers, testMs, limitMs }) {
   const report = join(copy.folder, 'report.json');
   await rm(report, { force: true });
-  const output = await runJest(copy, report, tests, { workers, limitMs });
+  const output = await runJest(copy, report, tests, { workers, testMs, limitMs });
   const text = await readFile(report, 'utf8').catch(() => undefined);
   if (text === undefined) return tests.map(() => ({ verdict: 'jest ended without a report', output }));
   const suites = JSON.parse(text).testResults;
   return tests.map((test) => judge(test, copy, suites));
 }
 
-function runJest(copy, report, tests, { workers, limitMs }) {
+function runJest(copy, report, tests, { workers, testMs, limitMs }) {
   const pattern = [...new Set(tests.map(({ test }) => `^${quoteForPattern(test)}$`))].join('|');
   const specs = new Set(tests.map(({ spec }) => spec));
   const args = [
     ...['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', JEST],
     ...['--config', 'test/removals/jest.config.js', '--cacheDirectory', join(copy.folder, 'cache')],
-    ...['--maxWorkers', workers, '--forceExit', '--json', '--outputFile', report, '--testNamePattern', pattern],
+    ...[
+      '--maxWorkers',
+      workers,
+      '--testTimeout',
+      testMs,
+      '--forceExit',
+      '--json',
+      '--outputFile',
+      report,
+      '--testNamePattern',
+      pattern,
+    ],
     ...['--runTestsByPath', ...specs],
   ];
   return new Promise((resolve) => {
