@@ -144,6 +144,7 @@ export const REQUEST_FAULTS: readonly CrashFault[] = [
     async play(play) {
       await play.beginUpTo(BETWEEN_PARTS);
       await play.deleteFile(false);
+      await play.ended();
       play.letGo();
     },
   },

@@ -76,12 +76,23 @@ function answerHalf(end: (response: ServerResponse) => void, headers: Record<str
   };
 }
 
+/** Ends of the ranges that are asked for from now on: one that a busy machine has asked for twice counts once. */
+function watchEnds(): Set<number> {
+  const ends = new Set<number>();
+  way.disturb = (request) => {
+    ends.add(Number(request.headers.range?.split('-')[1]));
+    return false;
+  };
+  return ends;
+}
+
 const sha256 = createHash('sha256').update(CONTENT).digest('hex');
 
 describe('an object that is read back', () => {
   it('has the SHA-256 of all its bytes, and every part is what was sent, however it was hashed', async () => {
+    const ends = watchEnds();
     expect(await hash(partsOf(CONTENT))).toBe(sha256);
-    expect(way.seen).toEqual(['get', 'get']);
+    expect([...ends]).toEqual([64 * MiB - 1, CONTENT.length - 1]);
   });
 
   it.each(Object.keys(digests))(
@@ -99,10 +110,11 @@ describe('an object that is read back', () => {
 
   it('is not read further where a part is not what was sent', async () => {
     const [first] = partsOf(CONTENT);
+    const ends = watchEnds();
     await expect(hash([{ ...(first as StoredPart), digest: 'crc32:AAAAAA==' }])).rejects.toMatchObject({
       code: 'STORED_BYTES_CHANGED',
     });
-    expect(way.seen).toEqual(['get']);
+    expect([...ends]).toEqual([64 * MiB - 1]);
   });
 
   it.each<[string, (response: ServerResponse) => void]>([
