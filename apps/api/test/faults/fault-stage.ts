@@ -81,6 +81,8 @@ const LIMITS = {
   S3_RETRY_DELAY_MS: '5',
   SOURCE_RETRY_DELAY_MS: '1',
   TRANSFER_CONCURRENCY: '1',
+  // Nobody dies here: a machine that is too busy to renew a lease must not make a second try of it.
+  TRANSFER_LEASE_SECONDS: '30',
 };
 
 /** Whether the store is one that TEST_S3_ENDPOINT names. */
