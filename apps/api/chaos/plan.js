@@ -23,17 +23,17 @@ const SIDES = [
 /** What the caller does beside asking once. */
 const CALLERS = [...Array(12).fill('once'), 'twice-at-once', 'twice-at-once', 'again', 'other-source', 'cancel'];
 
-/** What a transfer asks of a store, by the shape it must have to ask it. */
+/** What a transfer asks of a store, by the shape it must have to ask it. A tiny file is read back whole: HEAD is asked of larger ones. */
 const OPERATION_SHAPES = {
   PutObject: 'put',
   CreateMultipartUpload: 'parts',
   UploadPart: 'parts',
   CompleteMultipartUpload: 'parts',
-  HeadObject: 'any',
+  HeadObject: 'looked-at',
   GetObject: 'any',
   AbortMultipartUpload: 'parts',
   ListParts: 'parts',
-  DeleteObject: 'any',
+  DeleteObject: 'looked-at',
 };
 /** What else must happen so that a clean-up comes at all. */
 const CLEAN_UP_CAUSES = {
@@ -127,7 +127,8 @@ function drawSize(draw, behaviour, { shape, side }) {
   if (side === 'none' && draw.number() < 0.3) {
     return draw.pick([0, 1, PART_SIZE_BYTES - 1, PART_SIZE_BYTES, PART_SIZE_BYTES + 1]);
   }
-  return draw.number() < 0.15 ? draw.size(PART_SIZE_BYTES, LARGEST_FILE_BYTES) : draw.size(leastBytes, 512 * KiB);
+  if (draw.number() < 0.15) return draw.size(PART_SIZE_BYTES, LARGEST_FILE_BYTES);
+  return draw.size(shape === 'looked-at' ? 65 * KiB : leastBytes, 512 * KiB);
 }
 
 /** A parameter that is not here keeps the value of the example. */

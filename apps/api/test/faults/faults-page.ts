@@ -8,6 +8,7 @@ import type { Ending } from './transfer-ending.js';
 
 /** Of the storages that rows are played on. */
 const PART_SIZE_BYTES = 5 * 1024 ** 2;
+const READ_BACK_BYTES = 64 * 1024;
 
 const STORE_TITLES: Readonly<Record<PlayedStoreName, string>> = {
   'local-s3': 'local-s3',
@@ -36,7 +37,7 @@ export function formatFaultsPage(): string {
       'of `packages/hostile-source`.',
     formatTable(['the source', 'the request comes with', 'the transfer ends', 'why'], SOURCE_FAULTS.map(sourceCells)),
     '## Stores',
-    'What a store does is a fault of `packages/s3-faults`. A small file is one PUT, a large one an upload in parts. Between ' +
+    'What a store does is a fault of `packages/s3-faults`. A small file is one PUT, a large one an upload in parts; a tiny one, up to 64 KiB, is read back whole. Between ' +
       'two tries the tests wait a hundredth of what the product waits by default, so 60 ms here stand for six seconds. ' +
       '`pnpm test` plays all of them on local-s3; `pnpm test:external` plays what happens to a Complete on Swift and Ceph ' +
       'too, with the proxy in front of the real server and a tenth of the waits, but for an object that appears late.',
@@ -78,10 +79,16 @@ function storeCells({ fault, calls, parameters, sizeBytes, beside, ending, why }
   return [
     `\`${fault}\`: ${FAULTS[fault].title}${formatParameters({ ...FAULTS[fault].parameters, ...parameters })}`,
     `at ${placeOf(calls)}${rest.join('')}`,
-    sizeBytes > PART_SIZE_BYTES ? 'large' : 'small',
+    sizeOf(sizeBytes),
     formatEnding(ending),
     why,
   ];
+}
+
+/** A tiny one is read back whole. */
+function sizeOf(sizeBytes: number): string {
+  if (sizeBytes > PART_SIZE_BYTES) return 'large';
+  return sizeBytes > READ_BACK_BYTES ? 'small' : 'tiny';
 }
 
 function crashCells({ fault, instant, sizeBytes, ending, again, why, stores }: CrashFault): string[] {

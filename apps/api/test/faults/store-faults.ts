@@ -1,6 +1,8 @@
 import type { FaultName, FaultRule, S3Operation } from '@s3-transfer/s3-faults';
 import type { Ending } from './transfer-ending.js';
 
+/** Fits into one PUT, and is read back whole. */
+const TINY_BYTES = 30_000;
 /** Fits into one PUT. */
 const SMALL_BYTES = 300_000;
 /** Two parts, and a little more than one. */
@@ -13,7 +15,7 @@ export type AffectedCalls = `${'first' | 'every'} ${S3Operation}`;
 export interface StoreFault {
   readonly fault: FaultName;
   readonly calls: AffectedCalls;
-  readonly sizeBytes: typeof SMALL_BYTES | typeof LARGE_BYTES;
+  readonly sizeBytes: typeof TINY_BYTES | typeof SMALL_BYTES | typeof LARGE_BYTES;
   readonly ending: Ending;
   readonly why: string;
   readonly parameters: Readonly<Record<string, number | boolean>>;
@@ -464,6 +466,14 @@ export const STORE_FAULTS: readonly StoreFault[] = [
     'DONE',
     'the object is whole: its bytes were compared on their way in, and reading it back shows only that it can be read',
   ),
+  tiny('read-bit-flipped', 'first GetObject', 'DONE', 'it is read again, and is what was sent'),
+  tiny(
+    'read-bit-flipped',
+    'every GetObject',
+    'UPLOAD_FAILED',
+    'three times it was read otherwise than it was sent: it is removed',
+  ),
+  tiny('object-destroyed', 'first PutObject', 'UPLOAD_FAILED', 'it cannot be read: the object is removed'),
   small(
     'object-destroyed',
     'first PutObject',
@@ -523,6 +533,10 @@ export function rulesOf({ fault, calls, parameters, beside }: StoreFault): Fault
     const given = 'parameters' in rule ? { parameters: rule.parameters } : {};
     return { fault: rule.fault, operation, times: times === 'first' ? 1 : Number.POSITIVE_INFINITY, ...given };
   });
+}
+
+function tiny(fault: FaultName, calls: AffectedCalls, ending: Ending, why: string): StoreFault {
+  return { ...PLAIN, fault, calls, ending, why, sizeBytes: TINY_BYTES };
 }
 
 function small(
