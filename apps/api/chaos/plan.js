@@ -152,9 +152,12 @@ function drawParameters(draw, behaviour, sizeBytes) {
   return Object.fromEntries(Object.entries(example).map(([name, value]) => [name, drawn[name]?.() ?? value]));
 }
 
-/** Silence costs its whole time limit, and a lie that is told again and again may be taken for the truth. */
+/**
+ * Silence costs its whole time limit, a lie that is told again and again may be taken for the truth, and a store that is
+ * down is so for all transfers that are under way.
+ */
 function isToldOnce(fault) {
-  return fault.startsWith('black-hole') || fault in STORE_LIES;
+  return fault.startsWith('black-hole') || fault === 'refuse-connections' || fault in STORE_LIES;
 }
 
 function drawFaults(draw, { fault, operation }, sizeBytes) {
