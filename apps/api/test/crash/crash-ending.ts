@@ -6,6 +6,8 @@ import type { CrashFault, DownloadedAgain } from './crash-fault.js';
 import { type CrashPlay, IN_FLIGHT_BYTES, RECOVERY_MS } from './crash-play.js';
 
 const REMOVAL_MS = 30_000;
+/** What the source may have begun to send to a reader that is dead, when it was let go. */
+const CHUNK_BYTES = 64 * 1024;
 
 /** Holds the end of the transfer against its row of the table. */
 export async function expectEnding(play: CrashPlay, fault: CrashFault): Promise<void> {
@@ -47,7 +49,7 @@ async function expectDone(play: CrashPlay, { again, mayShowUpload = false }: Cra
 function limitOf({ file, product }: CrashPlay, again: DownloadedAgain): number {
   return {
     nothing: product.isStoreReal ? IN_FLIGHT_BYTES : 0,
-    'in flight': IN_FLIGHT_BYTES,
+    'in flight': IN_FLIGHT_BYTES + CHUNK_BYTES,
     'the file': file.sizeBytes,
   }[again];
 }
