@@ -6,7 +6,7 @@ import { contentRange, contentSha256 } from '@s3-transfer/hostile-source';
 
 const HOST = '127.0.0.1';
 /** Small: what lies in the sockets between two processes is counted as sent. */
-const CHUNK_BYTES = 64 * 1024;
+export const CHUNK_BYTES = 64 * 1024;
 
 export interface SourceRequest {
   /** As it was asked for; undefined for the whole file. */

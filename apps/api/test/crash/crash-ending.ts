@@ -1,13 +1,12 @@
 import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { expect } from '@jest/globals';
+import { CHUNK_BYTES } from '@s3-transfer/crash-stage';
 import { ObjectProof } from '../../src/storage/upload/object-proof.js';
 import { verifyInvariants } from '../support/verify-invariants.js';
 import type { CrashFault, DownloadedAgain } from './crash-fault.js';
 import { type CrashPlay, IN_FLIGHT_BYTES, RECOVERY_MS } from './crash-play.js';
 
 const REMOVAL_MS = 30_000;
-/** What the source may have begun to send to a reader that is dead, when it was let go. */
-const CHUNK_BYTES = 64 * 1024;
 
 /** Holds the end of the transfer against its row of the table. */
 export async function expectEnding(play: CrashPlay, fault: CrashFault): Promise<void> {
@@ -49,6 +48,7 @@ async function expectDone(play: CrashPlay, { again, mayShowUpload = false }: Cra
 function limitOf({ file, product }: CrashPlay, again: DownloadedAgain): number {
   return {
     nothing: product.isStoreReal ? IN_FLIGHT_BYTES : 0,
+    // The source may have begun to send one chunk to a reader that is dead.
     'in flight': IN_FLIGHT_BYTES + CHUNK_BYTES,
     'the file': file.sizeBytes,
   }[again];
