@@ -458,6 +458,24 @@ describe('recover', () => {
     expect(await ticketsOf(id)).toHaveLength(1);
   });
 
+  it('comes to a row behind more than it looks at in one go', async () => {
+    await storage.database.query(
+      `INSERT INTO core_storage_file (id, workspace_id, type, path, bucket, updated_at)
+       SELECT lpad(number::text, 32, '0')::uuid, $1, 'recording-video', 'recordings/' || number, $2, now()
+       FROM generate_series(1, 1000) AS number`,
+      [workspaceId, storage.bucket],
+    );
+    const id = await createWaiting();
+    await letTimePass(id);
+    await state.recover();
+    expect(await ticketsOf(id)).toHaveLength(0);
+    await state.recover();
+    expect(await ticketsOf(id)).toHaveLength(1);
+    await storage.database.query(
+      "DELETE FROM core_storage_file WHERE path LIKE 'recordings/%' AND path NOT LIKE '%.mp4'",
+    );
+  });
+
   it('sends another one for a row whose ticket a worker took and never told of again', async () => {
     const id = await createWaiting();
     await letTimePass(id);

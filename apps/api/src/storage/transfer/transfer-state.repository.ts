@@ -130,8 +130,11 @@ const COUNTED_CRASH = Prisma.sql`
     ELSE greatest(crashed_at_bytes, ${STORED_BYTES}) END`;
 /** Who tries, for people. */
 const WORKER = `${hostname()}:${process.pid}`.slice(0, 200);
-/** Rows that a recovery looks at in one go. */
+/** Rows that a recovery changes in one go. */
 const RECOVERY_ROWS = 100;
+/** Waiting rows that it looks at in one go: nearly always all have their tickets, however many wait. */
+const WAITING_ROWS = 1_000;
+const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 /** A row has its ticket with the transaction that makes it wait; what has none for so long has lost it. */
 const FORGOTTEN_AFTER = Prisma.sql`interval '5 seconds'`;
 /** Who holds a ticket tells the queue every few seconds that it lives (TransferWorker); one that does not died before its claim. */
@@ -208,6 +211,8 @@ export class TransferStateRepository {
   });
   private readonly completions = groupOfOwner<CompletingCall>((calls, lock) => this.setAllCompleting(calls, lock));
   private readonly endings = groupOfOwner<DoneCall>((calls, lock) => this.markAllDone(calls, lock));
+  /** The waiting row that a recovery looked at last. */
+  private lookedUpTo = FIRST_ID;
 
   constructor(
     private readonly prisma: PrismaService,
@@ -599,17 +604,21 @@ export class TransferStateRepository {
     return (await this.recoverAbandoned()) + (await this.recoverForgotten());
   }
 
+  /** Goes on where it ended, and begins again after the last row. */
   private async recoverForgotten(): Promise<number> {
-    const forgotten = await this.prisma.client.$queryRaw<TicketOrigin[]>`
-      SELECT id, workspace_id AS "workspaceId", source_url AS "sourceUrl" FROM core_storage_file AS file
-      WHERE transfer_status = 'PENDING' AND deleted_at IS NULL AND updated_at < ${NOW} - ${FORGOTTEN_AFTER}
-        AND (next_attempt_at IS NULL OR next_attempt_at < now() - ${FORGOTTEN_AFTER})
+    const waiting = await this.prisma.client.$queryRaw<(TicketOrigin & { isForgotten: boolean })[]>`
+      SELECT id, workspace_id AS "workspaceId", source_url AS "sourceUrl",
+        updated_at < ${NOW} - ${FORGOTTEN_AFTER} AND (next_attempt_at IS NULL OR next_attempt_at < now() - ${FORGOTTEN_AFTER})
         AND NOT EXISTS (
           SELECT FROM pgboss.job AS job
           WHERE job.name = 'storage-transfer' AND job.singleton_key = file.id::text
             AND (job.state < 'active'
-              OR job.state = 'active' AND coalesce(job.heartbeat_on, job.started_on) > now() - ${SILENT_AFTER}))
-      LIMIT ${RECOVERY_ROWS}`;
+              OR job.state = 'active' AND coalesce(job.heartbeat_on, job.started_on) > now() - ${SILENT_AFTER})) AS "isForgotten"
+      FROM core_storage_file AS file
+      WHERE transfer_status = 'PENDING' AND deleted_at IS NULL AND id > ${this.lookedUpTo}::uuid
+      ORDER BY id LIMIT ${WAITING_ROWS}`;
+    this.lookedUpTo = waiting.length < WAITING_ROWS ? FIRST_ID : (waiting.at(-1)?.id ?? FIRST_ID);
+    const forgotten = waiting.filter(({ isForgotten }) => isForgotten);
     for (const row of forgotten) await this.queue.sendAgain(this.prisma.client, ticketOf(row));
     return forgotten.length;
   }
