@@ -13,9 +13,18 @@ ALTER TABLE "core_storage_file"
     ADD COLUMN "retries" INTEGER NOT NULL DEFAULT 0,
     ADD COLUMN "next_attempt_at" TIMESTAMPTZ(3),
     ADD COLUMN "error_code" TEXT,
-    ADD COLUMN "cancel_requested_at" TIMESTAMPTZ(3);
+    ADD COLUMN "cancel_requested_at" TIMESTAMPTZ(3),
+    -- Owners that died in a row without storing more than those before: a file that ends its process each time is given up.
+    ADD COLUMN "crashes" INTEGER NOT NULL DEFAULT 0,
+    ADD COLUMN "crashed_at_bytes" BIGINT NOT NULL DEFAULT 0,
+    -- An upload may have been begun whose id nobody kept: its Create was sent, or is about to be. Whoever ends such a row has
+    -- the store asked for the uploads of its path.
+    ADD COLUMN "upload_unknown" BOOLEAN NOT NULL DEFAULT false;
 
 UPDATE "core_storage_file" SET "sha256_origin" = 'SOURCE' WHERE "sha256" IS NOT NULL;
+-- Rows that somebody is or was at under the version before.
+UPDATE "core_storage_file" SET "upload_unknown" = true
+WHERE "attempts" > 0 AND "transfer_status" IN ('PENDING', 'TRANSFERRING');
 -- `CODE: sentence`, as errors are written.
 UPDATE "core_storage_file" SET "error_code" = substring("transfer_error" FROM '^([A-Z][A-Z0-9_]+): ')
 WHERE "transfer_error" IS NOT NULL;

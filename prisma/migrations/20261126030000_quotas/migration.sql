@@ -9,6 +9,7 @@ CREATE TABLE "core_storage_usage" (
     CONSTRAINT "core_storage_usage_pkey" PRIMARY KEY ("workspace_id", "day"),
     CONSTRAINT "core_storage_usage_workspace_id_fkey" FOREIGN KEY ("workspace_id") REFERENCES "core_workspace"("id") ON DELETE CASCADE ON UPDATE CASCADE
 );
+CREATE INDEX "core_storage_usage_day_idx" ON "core_storage_usage"("day");
 
 -- Quotas of single workspaces, instead of the configured ones.
 CREATE TABLE "core_storage_quota" (
