@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 
 const POLL_MS = 15;
-const WAIT_LIMIT_MS = 40_000;
+const WAIT_LIMIT_MS = 120_000;
 
 /**
  * Rows that a test holds, so that a statement of the product stands still just before it changes them: an instant that

@@ -15,12 +15,10 @@ import type { StorageFile } from '../../src/storage/storage-file.repository.js';
 import { type CrashProduct, POISON_FILE } from './crash-product.js';
 import { hasObject, readObject, type StoredObject } from './stored-object.js';
 
-/** After the end of a lease, within which the next owner is there. */
-export const RECOVERY_MS = 15_000;
-/** For the transfer itself, on a machine that has much else to do. */
+/** For whatever is to happen in the end, on a machine that has much else to do. */
 const END_LIMIT_MS = 120_000;
 /** Long enough to stop a process in between. */
-const SLOW_ANSWER_MS = 2_000;
+const SLOW_ANSWER_MS = 5_000;
 const POLL_MS = 50;
 /** In which the system has closed the connections of a process that was killed. */
 const CLOSING_MS = 500;
@@ -94,6 +92,14 @@ export class CrashPlay {
           this.isOwn(call, 'UploadPart') && call.partNumber === partNumber && call.status === 200 && call.isOver,
       );
     }
+  }
+
+  /** When the next owner can know that the store has it. */
+  async keptFirstPart(): Promise<void> {
+    await this.stage.until(
+      { sql: 'SELECT FROM core_storage_part WHERE file_id = $1 AND number = 1', parameters: [this.id] },
+      (rows) => rows.length > 0,
+    );
   }
 
   /** Before the store sees the call, or when it has done it and its answer is held back. */
@@ -272,7 +278,7 @@ export class CrashPlay {
   /** When a try has failed, and another is to follow. */
   async retried(): Promise<void> {
     await this.stage.until<{ retries: number }>(
-      { sql: 'SELECT retries FROM core_storage_file WHERE id = $1', parameters: [this.id], limitMs: END_LIMIT_MS },
+      { sql: 'SELECT retries FROM core_storage_file WHERE id = $1', parameters: [this.id] },
       ([row]) => (row?.retries ?? 0) > 0,
     );
   }
@@ -314,7 +320,7 @@ export class CrashPlay {
   /** DONE or FAILED, by an owner who came in time. */
   async ended(): Promise<TransferRow> {
     const [row] = await this.stage.until<TransferRow>(
-      { sql: 'SELECT * FROM core_storage_file WHERE id = $1', parameters: [this.id], limitMs: END_LIMIT_MS },
+      { sql: 'SELECT * FROM core_storage_file WHERE id = $1', parameters: [this.id] },
       (rows) => rows[0] === undefined || ['DONE', 'FAILED'].includes(rows[0].transfer_status),
     );
     if (row === undefined) throw new Error('the row is gone');
@@ -333,7 +339,7 @@ export class CrashPlay {
   }
 
   async eventually(holds: () => Promise<boolean>, otherwise: string): Promise<void> {
-    const giveUpAt = performance.now() + RECOVERY_MS;
+    const giveUpAt = performance.now() + END_LIMIT_MS;
     while (!(await holds())) {
       if (performance.now() > giveUpAt) throw new Error(otherwise);
       await sleep(POLL_MS);

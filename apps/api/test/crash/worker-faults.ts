@@ -102,15 +102,19 @@ export const WORKER_FAULTS: readonly CrashFault[] = [
     },
     IN_FLIGHT_BYTES,
   ),
-  killedAt(
-    ['UploadPart', 'after', { partNumber: 2 }],
-    {
-      instant: 'the store has the second part, and its answer was not read',
-      again: 'in flight',
-      why: 'the store is asked for the parts that it has',
+  {
+    fault: KILLED,
+    instant: 'the store has the second part, and its answer was not read',
+    ending: 'DONE',
+    again: 'in flight',
+    why: 'the store is asked for the parts that it has',
+    async play(play) {
+      play.file.holdAt(PART_SIZE_BYTES + IN_FLIGHT_BYTES);
+      await play.standStill('UploadPart', 'after', { partNumber: 2 });
+      await play.keptFirstPart(); // Its answer may come later than that of the second.
+      await play.killOwner();
     },
-    4 * PART_SIZE_BYTES,
-  ),
+  },
   {
     fault: KILLED,
     instant: 'two parts are stored, and the third is being read',
