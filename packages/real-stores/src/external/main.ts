@@ -18,9 +18,9 @@ import { addTallies, summarise, type Tally } from './tally.js';
 
 const USAGE = `pnpm test:external [--only swift|ceph|local-s3 ...] [--no-transfers | --crashes] [--write]
 
-Starts OpenStack Swift and Ceph from Debian packages, which it installs when they are missing (root), and runs the S3 contract and
-the module's transfer tests on them and on local-s3. Then it plays the crash rows of docs/faults.md on both at once, each on a server
-of their own, and spin walks the model in docs/model.
+Starts OpenStack Swift and Ceph from Debian packages, which it installs when they are missing (root), and runs the S3 contract on
+them and on local-s3, one after the other; the module's transfer tests run on each that is through with it, beside the next. Then it
+plays the crash rows of docs/faults.md on both at once, each on a server of their own, and spin walks the model in docs/model.
 --only          a server, as often as needed; the page is then neither compared nor written, and no model walked
 --no-transfers  the contract alone
 --crashes       the crash rows alone
@@ -60,34 +60,35 @@ async function main(): Promise<number> {
   const names = STORE_NAMES.filter((name) => values.only.length === 0 || values.only.includes(name));
 
   const stopping = new AbortController();
-  let current: JudgedStore | undefined;
-  let transfers: Promise<Tally> | undefined;
+  const stores: JudgedStore[] = [];
+  const transfers: Promise<Tally>[] = [];
   let crashes: Promise<Tally[]> | undefined;
   let model: Promise<Tally> | undefined;
   for (const [name, number] of Object.entries(SIGNALS)) {
     process.once(name, async () => {
       stopping.abort();
-      await Promise.allSettled([transfers, crashes, model, current?.stop()]);
+      await Promise.allSettled([...transfers, crashes, model, ...stores.map((store) => store.stop())]);
       process.exit(128 + number); // Takes a server along that is still starting.
     });
   }
 
   const tallies: Tally[] = [];
   const measured: MeasuredStore[] = [];
-  for (const name of values.crashes ? [] : names) {
-    current = await startTimed(name);
-    try {
-      const contract = await timed(`${name}: contract`, () => checkContract(current as JudgedStore, print));
+  try {
+    for (const name of values.crashes ? [] : names) {
+      const store = await startTimed(name);
+      stores.push(store);
+      const contract = await timed(`${name}: contract`, () => checkContract(store, print));
       tallies.push(contract);
-      measured.push({ title: current.title, results: contract.results });
-      if (!values['no-transfers']) {
-        transfers = timed(`${name}: transfers`, () => checkTransfers(current as JudgedStore, print, stopping.signal));
-        tallies.push(await transfers);
-      }
-    } finally {
-      await current.stop();
+      measured.push({ title: store.title, results: contract.results });
+      if (values['no-transfers']) await store.stop();
+      else transfers.push(timed(`${name}: transfers`, () => transferTo(store, stopping.signal)));
     }
+  } finally {
+    await Promise.allSettled(transfers);
+    for (const store of stores) await store.stop();
   }
+  tallies.push(...(await Promise.all(transfers)));
   if (!values['no-transfers']) {
     const played = REAL_STORE_NAMES.filter((name) => names.includes(name));
     const play = (name: RealStoreName) => timed(`${name}: crashes`, () => checkCrashes(name, print, stopping.signal));
@@ -110,6 +111,15 @@ async function startTimed(name: StoreName): Promise<JudgedStore> {
   const store = await startStore(name);
   print(`${name}: ${store.title} is up after ${secondsSince(started)}`);
   return store;
+}
+
+/** Then the server has done its work. */
+async function transferTo(store: JudgedStore, signal: AbortSignal): Promise<Tally> {
+  try {
+    return await checkTransfers(store, print, signal);
+  } finally {
+    await store.stop();
+  }
 }
 
 async function timed<Report extends Tally>(what: string, check: () => Promise<Report>): Promise<Report> {
