@@ -77,7 +77,7 @@ beforeAll(async () => {
   client.destroy();
   workspaceId = await storage.database.createWorkspace();
   video = await transfer(sample.url, 'video/mp4');
-}, 60_000);
+});
 
 afterAll(async () => {
   await chromium?.close();

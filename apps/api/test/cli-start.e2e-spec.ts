@@ -87,7 +87,7 @@ describe('pnpm start on embedded servers', () => {
     expect(product.stderr).toBe('');
     expect(await stillRunning(processes)).toEqual([]);
     expect(await readReady(home)).toBeUndefined();
-  }, 60_000);
+  });
 
   it('takes the sample of the first run again, lets other commands join, and refuses to start twice', async () => {
     const { product, ready } = await startProduct(home);
@@ -117,7 +117,7 @@ describe('pnpm start on embedded servers', () => {
 
     product.signalGroup('SIGTERM');
     expect(await product.exit()).toBe(0);
-  }, 60_000);
+  });
 
   it('starts again after kill -9', async () => {
     const { product } = await startProduct(home);
@@ -130,7 +130,7 @@ describe('pnpm start on embedded servers', () => {
     again.product.signalGroup('SIGINT');
     expect(await again.product.exit()).toBe(0);
     expect(await stillRunning(processes)).toEqual([]);
-  }, 60_000);
+  });
 
   it('stops what it has started when Ctrl-C comes before it is ready', async () => {
     const product = new CliProcess(home, ['start'], { API_PORT: String(await freePort()) });
@@ -143,7 +143,7 @@ describe('pnpm start on embedded servers', () => {
     expect(product.stderr).toBe('');
     expect(await stillRunning(processes)).toEqual([]);
     expect(await readReady(home)).toBeUndefined();
-  }, 60_000);
+  });
 
   it('says in one line that the port is taken, and starts nothing', async () => {
     const occupant = createServer().listen(0, '127.0.0.1');
@@ -177,7 +177,7 @@ describe("pnpm start on the user's own servers", () => {
     expect(await product.exit()).toBe(0);
     client.destroy();
     await Promise.all([store.stop(), database.drop(), home.remove()]);
-  }, 60_000);
+  });
 
   it('names the command that makes a missing bucket, and stops what it has started', async () => {
     const [home, store] = await Promise.all([makeCliHome(), startTestStore()]);
@@ -191,5 +191,5 @@ describe("pnpm start on the user's own servers", () => {
       /^error BUCKET_NOT_READY: .*aws s3api create-bucket --bucket not-there --endpoint-url http.*\n$/,
     );
     await Promise.all([store.stop(), home.remove()]);
-  }, 60_000);
+  });
 });

@@ -78,7 +78,7 @@ describe('pnpm transfer', () => {
     expect(Buffer.from(await response.arrayBuffer()).equals(body)).toBe(true);
     expect(response.headers.get('content-type')).toBe('video/mp4');
     expect(await rowOf(path)).toEqual({ transfer_status: 'DONE', transfer_error: null, size: String(body.length) });
-  }, 30_000);
+  });
 
   it('ends with the code of a source that is not there', async () => {
     const source = await serve((_, response) => response.writeHead(404).end('no such file'));
@@ -95,7 +95,7 @@ describe('pnpm transfer', () => {
       transfer_status: 'FAILED',
       transfer_error: expect.stringMatching(/^SOURCE_STATUS: /),
     });
-  }, 30_000);
+  });
 
   it.each([
     ['a path of another place', ['--path', '../x'], /^error INVALID_PATH: .*\n {2}change the path .*\n$/],
@@ -104,16 +104,12 @@ describe('pnpm transfer', () => {
       ['--workspace', '8a6f0b2e-6f4b-4a53-9f0e-2f9a5d1c7e10'],
       /^error WORKSPACE_NOT_FOUND: .*\n {2}check the id.*\n$/,
     ],
-  ])(
-    'refuses %s',
-    async (_, options, line) => {
-      const source = await serve((_request, response) => response.end('body'));
-      const { exitCode, stderr } = await runCli(home, ['transfer', `${source}/x`, ...options], variables);
-      expect(exitCode).toBe(1);
-      expect(stderr).toMatch(line);
-    },
-    30_000,
-  );
+  ])('refuses %s', async (_, options, line) => {
+    const source = await serve((_request, response) => response.end('body'));
+    const { exitCode, stderr } = await runCli(home, ['transfer', `${source}/x`, ...options], variables);
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(line);
+  });
 
   it('cancels on Ctrl-C, and leaves no parts', async () => {
     // Enough for the first part, then nothing more.
@@ -134,7 +130,20 @@ describe('pnpm transfer', () => {
       transfer_status: 'FAILED',
       transfer_error: expect.stringMatching(/^TRANSFER_CANCELLED: /),
     });
-  }, 30_000);
+  });
+
+  it('counts for the quotas that `pnpm storage usage` prints', async () => {
+    const source = await serve((_, response) => response.writeHead(200, { 'content-length': 5 }).end('hello'));
+    const workspaceId = await database.createWorkspace();
+    const quotas = { ...variables, WORKSPACE_FILES_PER_DAY: '7', WORKSPACE_BYTES_PER_DAY: '1000' };
+    const args = ['transfer', `${source}/small.mp4`, '--workspace', workspaceId];
+    expect(await runCli(home, args, quotas)).toMatchObject({ exitCode: 0 });
+    const { exitCode, stdout, stderr } = await runCli(home, ['usage', '--workspace', workspaceId], quotas);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect(stdout).toMatch(new RegExp(`^workspace +${workspaceId}$`, 'm'));
+    expect(stdout).toMatch(/^files +1, of 7$/m);
+    expect(stdout).toMatch(/^bytes +5, of 1000$/m);
+  });
 
   it('runs on embedded servers where nothing is set, and stops them', async () => {
     const bare = await makeCliHome();
@@ -147,7 +156,7 @@ describe('pnpm transfer', () => {
     expect(command.stdout).toMatch(/^status +DONE$/m);
     expect(await stillRunning(processes)).toEqual([]);
     await bare.remove();
-  }, 30_000);
+  });
 });
 
 describe('pnpm storage cors', () => {
@@ -175,26 +184,20 @@ describe('pnpm storage cors', () => {
     expect(apply).toMatchObject({ exitCode: 0, stderr: '' });
     expect(await runCli(home, verify, variables)).toMatchObject({ exitCode: 0, stderr: '' });
     await expect(client.send(new GetBucketCorsCommand({ Bucket: store.variables.S3_BUCKET }))).rejects.toThrow('CORS');
-  }, 30_000);
+  });
 
-  it.each(['apply', 'verify'])(
-    '%s shows the way where the store has no CORS call',
-    async (action) => {
-      // As OpenStack Swift answers it.
-      const swift = await serve((_, response) =>
-        response
-          .writeHead(501, { 'content-type': 'application/xml' })
-          .end('<Error><Code>NotImplemented</Code></Error>'),
-      );
-      const { exitCode, stderr } = await runCli(home, ['cors', action, '--env', 'dev'], {
-        ...variables,
-        S3_ENDPOINT: swift,
-      });
-      expect(exitCode).toBe(1);
-      expect(stderr).toMatch(/^error CORS_UNSUPPORTED: .*\n {2}.*infra\/s3\/README\.md shows how\n$/);
-    },
-    30_000,
-  );
+  it.each(['apply', 'verify'])('%s shows the way where the store has no CORS call', async (action) => {
+    // As OpenStack Swift answers it.
+    const swift = await serve((_, response) =>
+      response.writeHead(501, { 'content-type': 'application/xml' }).end('<Error><Code>NotImplemented</Code></Error>'),
+    );
+    const { exitCode, stderr } = await runCli(home, ['cors', action, '--env', 'dev'], {
+      ...variables,
+      S3_ENDPOINT: swift,
+    });
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/^error CORS_UNSUPPORTED: .*\n {2}.*infra\/s3\/README\.md shows how\n$/);
+  });
 
   it.each(['apply', 'verify'])('%s refuses rules with an example origin', async (action) => {
     const { exitCode, stderr } = await runCli(home, ['cors', action, '--env', 'prod'], variables);
@@ -245,7 +248,7 @@ describe('pnpm storage', () => {
       stdout: expect.stringMatching(/^(applied \d{14}_\w+\n)+$/),
     });
     await empty.drop();
-  }, 30_000);
+  });
 
   it('names every wrong variable', async () => {
     const { exitCode, stderr } = await runCli(home, ['transfer'], {

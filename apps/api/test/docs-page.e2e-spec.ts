@@ -16,7 +16,7 @@ describe('/docs in Chromium', () => {
     store = await startTestStore();
     api = await createTestApp({ env: { DATABASE_URL: database.url, ...store.variables } });
     chromium = await launchChromium();
-  }, 60_000);
+  });
   afterAll(async () => {
     await chromium?.close();
     await api?.close();

@@ -39,7 +39,7 @@ beforeAll(async () => {
     await prisma.onApplicationShutdown();
     log.close();
   }
-}, 120_000);
+});
 
 afterAll(async () => {
   await database?.drop();

@@ -37,7 +37,7 @@ async function hasEnded(pid: number): Promise<boolean> {
 describe('startDaemon', () => {
   it('kills what the process has started, too', async () => {
     const { untilReady, kill } = start('sleep 60 & echo $! >$FOLDER/child; echo $$ >$FOLDER/self; wait');
-    await untilReady(isThere('self'), 5_000);
+    await untilReady(isThere('self'), 60_000);
     const pids = [await readPid('child'), await readPid('self')];
     await kill();
     for (const pid of pids) while (!(await hasEnded(pid))) await delay(5);
@@ -48,14 +48,14 @@ describe('startDaemon', () => {
     const { untilReady, end } = start(
       'trap "echo asked >$FOLDER/asked" TERM; touch $FOLDER/up; while :; do sleep 60; done',
     );
-    await untilReady(isThere('up'), 5_000);
+    await untilReady(isThere('up'), 60_000);
     await end(200);
     expect(daemon?.isRunning).toBe(false);
   });
 
   it('tells the last words of one that ends before it is ready', async () => {
     const { untilReady } = start('echo no such disk >&2; exit 3');
-    await expect(untilReady(isThere('up'), 5_000)).rejects.toThrow(
+    await expect(untilReady(isThere('up'), 60_000)).rejects.toThrow(
       'test did not start: it ended with code 3\nno such disk',
     );
   });

@@ -181,7 +181,7 @@ describe('a try that fails', () => {
     answer = (_request, response) => response.writeHead(503).end();
     await expect(storage.transfers.createAndTransfer(newRequest())).rejects.toMatchObject({ code: 'SOURCE_STATUS' });
     expect(asked).toHaveLength(3);
-  }, 30_000);
+  });
 
   it('is FAILED at once when another cannot help, and may be tried again by hand', async () => {
     answer = (_request, response) => response.writeHead(404).end();
@@ -286,7 +286,7 @@ describe('another process', () => {
     });
     expect(await countParts(file)).toBe(0);
     await next.stop();
-  }, 60_000);
+  });
 
   it('goes on with what a process that stops lets go of', async () => {
     const other = await startOther();
@@ -308,5 +308,5 @@ describe('another process', () => {
     expect(await untilEnded(file)).toMatchObject({ transferStatus: 'DONE', attempts: 2, sha256: SHA256 });
     expect(await storage.files.listAttempts(file)).toMatchObject([{ outcome: 'DONE' }, { outcome: 'HANDED_OVER' }]);
     await next.stop();
-  }, 30_000);
+  });
 });

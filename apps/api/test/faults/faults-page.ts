@@ -51,8 +51,8 @@ export function formatFaultsPage(): string {
     'Downloaded again is what the source sends beyond the file: at most the parts in flight and the one that is being read, ' +
       'three parts here. The next owner has the row 15 s after the end of the lease at the latest.',
     '`pnpm test` plays all rows on local-s3; `pnpm test:external --crashes` plays those that the store has a part in on ' +
-      'OpenStack Swift and Ceph RGW too, with the same endings. There the lease is 6 s, an owner that the busy machine ' +
-      'keeps from renewing it costs what is in flight, kill -9 hits the gateway, and Ceph locks an upload ' +
+      'OpenStack Swift and Ceph RGW too, with the same endings. There the lease is 6 s, the next owner has 90 s, an owner ' +
+      'that the busy machine keeps from renewing its lease costs what is in flight, kill -9 hits the gateway, and Ceph locks an upload ' +
       'for 5 s when a Complete of it is killed (`rgw_mp_lock_max_time`, 600 s by default). When all rows are over, and ' +
       'Ceph has collected its garbage, every byte of every object is read once more.',
     formatTable(

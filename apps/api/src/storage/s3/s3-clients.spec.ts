@@ -61,4 +61,4 @@ it('ends its connections with the process', async () => {
   expect(closed).toHaveLength(2);
   clients.onApplicationShutdown();
   await Promise.all(closed);
-}, 5_000);
+}, 20_000);
