@@ -607,16 +607,25 @@ export class TransferStateRepository {
   /** Goes on where it ended, and begins again after the last row. */
   private async recoverForgotten(): Promise<number> {
     const waiting = await this.prisma.client.$queryRaw<(TicketOrigin & { isForgotten: boolean })[]>`
+      WITH waiting AS MATERIALIZED (
+        SELECT id, workspace_id, source_url, updated_at, next_attempt_at FROM core_storage_file
+        WHERE transfer_status = 'PENDING' AND deleted_at IS NULL AND id > ${this.lookedUpTo}::uuid
+        ORDER BY id LIMIT ${WAITING_ROWS}
+      )
       SELECT id, workspace_id AS "workspaceId", source_url AS "sourceUrl",
         updated_at < ${NOW} - ${FORGOTTEN_AFTER} AND (next_attempt_at IS NULL OR next_attempt_at < now() - ${FORGOTTEN_AFTER})
+        -- Written as the index of these tickets is, one of which stands behind nearly every row.
         AND NOT EXISTS (
-          SELECT FROM pgboss.job AS job
-          WHERE job.name = 'storage-transfer' AND job.singleton_key = file.id::text
-            AND (job.state < 'active'
-              OR job.state = 'active' AND coalesce(job.heartbeat_on, job.started_on) > now() - ${SILENT_AFTER})) AS "isForgotten"
-      FROM core_storage_file AS file
-      WHERE transfer_status = 'PENDING' AND deleted_at IS NULL AND id > ${this.lookedUpTo}::uuid
-      ORDER BY id LIMIT ${WAITING_ROWS}`;
+          SELECT FROM pgboss.job
+          WHERE name = 'storage-transfer' AND policy = 'short' AND state = 'created'
+            AND coalesce(singleton_key, '') = waiting.id::text)
+        -- As many as are under way.
+        AND id::text NOT IN (
+          SELECT singleton_key FROM pgboss.job
+          WHERE name = 'storage-transfer' AND singleton_key IS NOT NULL
+            AND (state = 'retry' OR state = 'active' AND coalesce(heartbeat_on, started_on) > now() - ${SILENT_AFTER})
+        ) AS "isForgotten"
+      FROM waiting ORDER BY id`;
     this.lookedUpTo = waiting.length < WAITING_ROWS ? FIRST_ID : (waiting.at(-1)?.id ?? FIRST_ID);
     const forgotten = waiting.filter(({ isForgotten }) => isForgotten);
     for (const row of forgotten) await this.queue.sendAgain(this.prisma.client, ticketOf(row));
