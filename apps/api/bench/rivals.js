@@ -24,7 +24,7 @@ export async function prepareRivals(cwd) {
   for (const [name, { file, version }] of Object.entries(RIVALS)) {
     if (!existsSync(file)) continue;
     const { output } = await runCommand(version, { cwd });
-    versions[name] = output.split('\n')[0].trim();
+    versions[name] = output.split('\n')[0].split(' Python/')[0].trim(); // aws tells of the machine behind it.
   }
   return versions;
 }

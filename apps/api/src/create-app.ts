@@ -48,9 +48,9 @@ export async function createApp(): Promise<NestFastifyApplication> {
   });
   app.enableCors({
     origin: [...environment.WEB_ORIGINS],
-    methods: ['GET', 'HEAD', 'POST', 'DELETE'],
-    allowedHeaders: ['authorization', 'content-type', 'x-request-id'],
-    exposedHeaders: ['x-request-id'],
+    methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
+    allowedHeaders: ['authorization', 'content-type', 'idempotency-key', 'x-request-id'],
+    exposedHeaders: ['retry-after', 'x-request-id'],
     maxAge: 600,
   });
   serveOpenApi(app);

@@ -133,15 +133,17 @@ describe('the HTTP surface', () => {
         },
       });
 
-    it('lets pages of WEB_ORIGINS call, and read the request id', async () => {
+    it('lets pages of WEB_ORIGINS call, and read the request id and when to come again', async () => {
       const allowed = await preflight('http://localhost:3000');
       expect(allowed.status).toBe(204);
       expect(allowed.headers.get('access-control-allow-origin')).toBe('http://localhost:3000');
-      expect(allowed.headers.get('access-control-allow-methods')).toContain('POST');
-      expect(allowed.headers.get('access-control-allow-headers')).toContain('authorization');
+      expect(allowed.headers.get('access-control-allow-methods')).toBe('GET, HEAD, POST, PATCH, DELETE');
+      expect(allowed.headers.get('access-control-allow-headers')).toBe(
+        'authorization, content-type, idempotency-key, x-request-id',
+      );
       const answer = await api.request('/nowhere', { headers: { origin: 'http://localhost:3000' } });
       expect(answer.headers.get('access-control-allow-origin')).toBe('http://localhost:3000');
-      expect(answer.headers.get('access-control-expose-headers')).toBe('x-request-id');
+      expect(answer.headers.get('access-control-expose-headers')).toBe('retry-after, x-request-id');
       expect(answer.headers.get('access-control-allow-credentials')).toBeNull();
     });
 

@@ -110,8 +110,9 @@ export class FileTransferService {
   }
 
   /**
-   * Says who hands out a fresh link for files of a `type` when theirs has expired (401, 403, 410), before the first
-   * byte or in the middle: the bytes go on where they broke off, and must be of the same file by length and validator.
+   * Says who hands out a fresh link for files of a `type` when theirs has expired (401, 403, 410; 404 behind a redirect), before
+   * the first byte or in the middle: the bytes go on where they broke off, and must be of the same file by length and
+   * validator.
    *
    * By type and not by call: whichever process goes on with a file has to find it. Call it once, when the module starts.
    */

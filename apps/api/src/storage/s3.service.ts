@@ -29,8 +29,8 @@ export class S3Service {
    * Streams `body` into the bucket as a multipart upload; a failed one leaves nothing behind, and destroys `body`.
    * What stood at `path` is replaced. `object`: how the store keeps it.
    *
-   * Memory: S3_PART_SIZE_BYTES * S3_QUEUE_SIZE (10 MiB * 4) in flight, and about twice that in buffers on their way;
-   * measured 138 MiB in all at any length (`pnpm bench`).
+   * Memory: S3_PART_SIZE_BYTES * S3_QUEUE_SIZE (10 MiB * 4) in flight, and about twice that in buffers on their way,
+   * at any length.
    * Limit:  part size times the store's highest part number: 97.6 GiB at 10,000 (S3 user guide, "multipart upload
    * limits"), 9.7 GiB on OpenStack Swift's 1,000.
    * @returns size in bytes, as read from `body` and proven to be in the bucket

@@ -19,7 +19,7 @@ export const FINDINGS = {
   'foreign-object': 'an object that no transfer made: it is left alone',
   'upload-of-row': 'an upload that a failed transfer left, known by its id: --repair aborts it',
   'unknown-upload': 'an upload that no record names: it is left to the lifecycle rule of the bucket',
-  'stuck-row': 'a row that waits, and that nobody comes for: pnpm storage retry',
+  'stuck-row': 'a row that waits, and that nobody comes for: does a worker run?',
 } as const;
 
 export type FindingKind = keyof typeof FINDINGS;
