@@ -32,6 +32,8 @@ interface UnansweredUploads {
   readonly keepId?: string;
   /** With it a busy store is outlasted until the signal aborts; without, one look must do. */
   readonly signal?: AbortSignal;
+  /** Asked behind the look: what was seen before cannot be an upload of the next owner then. */
+  readonly assertOwned?: AssertOwned | undefined;
 }
 
 /** Asked directly before each request that removes an object or makes one. @throws when the file is another's by now */
@@ -81,7 +83,7 @@ export class ObjectCleaner {
    */
   async discardUnanswered(
     { bucket, key }: ObjectPlace,
-    { since, keepId, signal }: UnansweredUploads,
+    { since, keepId, signal, assertOwned }: UnansweredUploads,
   ): Promise<boolean> {
     const isLost = ({ UploadId, Initiated }: MultipartUpload) =>
       UploadId !== keepId && (Initiated?.getTime() ?? 0) >= since.getTime() - CLOCK_TOLERANCE_MS;
@@ -93,6 +95,7 @@ export class ObjectCleaner {
       });
       let areGone = true;
       for (const { UploadId } of uploads.filter(isLost)) {
+        await assertOwned?.();
         areGone = (await this.discardParts({ bucket, key, uploadId: UploadId })) && areGone;
       }
       return areGone;

@@ -476,6 +476,51 @@ describe('a store', () => {
     expect(await leftAt(theirs)).toEqual({ objects: 0, uploads: 1 });
   });
 
+  it('whose answer to Create is lost keeps the upload of the next owner', async () => {
+    way.swallow = (request) => kindOf(request) === 'create';
+    const key = `objects/${randomUUID()}`;
+    const hooks = {
+      assertOwned: async () => Promise.reject(new StorageError('TRANSFER_LOST', 'another owner has the file')),
+      onUnanswered: jest.fn(),
+    };
+    const { written } = write(streamOf(content), { key, hooks });
+    await storage.beginUpload(key);
+    await expect(written).rejects.toMatchObject({ code: 'STORE_UNREACHABLE' });
+    expect((await leftAt(key)).uploads).toBeGreaterThan(0);
+    expect(seen('abort')).toBe(0);
+    expect(hooks.onUnanswered).toHaveBeenCalledTimes(1);
+  });
+
+  it.each<[string, number, number]>([
+    ['is aborted', 0, 0],
+    ['that cannot be aborted is told of', 99, 1],
+  ])('that has begun an upload when the transfer is cancelled: it %s', async (_what, refusals, told) => {
+    const cancel = new AbortController();
+    way.delay = async (request) => {
+      if (kindOf(request) === 'create') cancel.abort(new StorageError('TRANSFER_CANCELLED', 'enough'));
+    };
+    answer('abort', refusals, refuse(503, 'SlowDown'));
+    const hooks = { onUploadId: jest.fn<() => Promise<void>>(), onUnanswered: jest.fn() };
+    const { key, written } = write(streamOf(content), { hooks, signal: cancel.signal });
+    await expect(written).rejects.toMatchObject({ code: 'TRANSFER_CANCELLED' });
+    expect(hooks.onUploadId).not.toHaveBeenCalled();
+    expect((await leftAt(key)).uploads).toBe(told);
+    expect(hooks.onUnanswered).toHaveBeenCalledTimes(told);
+  });
+
+  it('whose first answer to Create is lost before a cancel is left with no upload that nobody knows', async () => {
+    const cancel = new AbortController();
+    let creates = 0;
+    way.swallow = (request) => kindOf(request) === 'create' && ++creates === 1;
+    way.delay = async (request) => {
+      if (kindOf(request) === 'create' && creates === 1) cancel.abort(new StorageError('TRANSFER_CANCELLED', 'enough'));
+    };
+    const { key, written } = write(streamOf(content), { signal: cancel.signal });
+    await expect(written).rejects.toMatchObject({ code: 'TRANSFER_CANCELLED' });
+    expect(creates).toBe(2);
+    await expectNothingLeft(key);
+  });
+
   it('whose answer to a PUT is lost is not taken for one that has an object of others', async () => {
     let lost = 3;
     way.swallow = (request) => kindOf(request) === 'put' && lost-- > 0;

@@ -76,7 +76,8 @@ export class PartSender {
     // Only now: the owner has just said that the file is still ours. What is left holds no part, and the upload goes on.
     const { place, createdAt, signal } = attempt;
     const since = lostSince ?? createdAt;
-    const areGone = await this.cleaner.discardUnanswered(place, { since, keepId: uploadId, signal });
+    const { assertOwned } = hooks ?? {};
+    const areGone = await this.cleaner.discardUnanswered(place, { since, keepId: uploadId, signal, assertOwned });
     if (areGone) await hooks?.onUnknownDiscarded?.();
   }
 

@@ -85,11 +85,10 @@ export class UploadOutcome {
     if (attempt.isFenced) throw firstError;
     if (attempt.completion !== undefined) {
       if (await this.settleComplete(attempt, attempt.completion.error)) return;
-    } else if (attempt.upload !== undefined) {
+    } else if (attempt.isUploadKnown) {
       if (!attempt.keepsParts) await this.discardParts(attempt);
-    } else if (attempt.isCreateUnclear) {
-      const areGone = await this.cleaner.discardUnanswered(attempt.place, { since: attempt.createdAt });
-      if (!areGone) attempt.target.hooks?.onUnanswered?.();
+    } else if (attempt.upload !== undefined || attempt.isCreateUnclear) {
+      await this.discardUntold(attempt);
     } else if (attempt.put !== 'unsent' && (await this.settlePut(attempt))) {
       return;
     }
@@ -169,6 +168,21 @@ export class UploadOutcome {
       return this.cleaner.warn('discarding the parts of', upload, error);
     }
     if (await this.cleaner.discardParts(upload)) target.hooks?.onDiscarded?.();
+  }
+
+  /** Of an upload whose id no row has: what cannot be discarded now is only found by a look at the key. */
+  private async discardUntold({
+    upload,
+    isCreateUnclear,
+    createdAt: since,
+    place,
+    target,
+  }: UploadAttempt): Promise<void> {
+    const { hooks } = target;
+    const isGone = upload === undefined || (await this.cleaner.discardParts(upload));
+    const areOthersGone =
+      !isCreateUnclear || (await this.cleaner.discardUnanswered(place, { since, assertOwned: hooks?.assertOwned }));
+    if (!isGone || !areOthersGone) hooks?.onUnanswered?.();
   }
 
   /** One PUT has no upload id: only the token tells whether it arrived in spite of the error. */
