@@ -19,7 +19,9 @@ ALTER TABLE "core_storage_file"
     ADD COLUMN "crashed_at_bytes" BIGINT NOT NULL DEFAULT 0,
     -- An upload may have been begun whose id nobody kept: its Create was sent, or is about to be. Whoever ends such a row has
     -- the store asked for the uploads of its path.
-    ADD COLUMN "upload_unknown" BOOLEAN NOT NULL DEFAULT false;
+    ADD COLUMN "upload_unknown" BOOLEAN NOT NULL DEFAULT false,
+    -- It was DONE when its removal began: the object at its path is its own, whether it carries a token or not.
+    ADD COLUMN "was_done" BOOLEAN NOT NULL DEFAULT false;
 
 UPDATE "core_storage_file" SET "sha256_origin" = 'SOURCE' WHERE "sha256" IS NOT NULL;
 -- Rows that somebody is or was at under the version before.

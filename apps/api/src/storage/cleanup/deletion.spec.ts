@@ -285,6 +285,61 @@ describe('a workspace that is deleted with running transfers', () => {
   });
 });
 
+describe('a deletion for good', () => {
+  const remove = (id: string) =>
+    storage.files.findById({ workspaceId, id }).then((file) => file && storage.transfers.deleteFile(file, true));
+  const putForeign = (path: string) =>
+    s3.send(new PutObjectCommand({ Bucket: storage.bucket, Key: path, Body: 'theirs' }));
+  const idAt = async (path: string) => {
+    const sql = 'SELECT id FROM core_storage_file WHERE path = $1';
+    return (await storage.database.query<{ id: string }>(sql, [path]))[0]?.id ?? '';
+  };
+
+  it('of a file that found the object of somebody else at its path leaves that alone', async () => {
+    const path = newPath();
+    await putForeign(path);
+    await expect(start(path)).rejects.toMatchObject({ code: 'OBJECT_EXISTS' });
+    await remove(await idAt(path));
+    await runDue();
+    expect(await idAt(path)).toBe('');
+    expect(await hasObject(path)).toBe(true);
+  });
+
+  it('of a file that was never transferred leaves the object of somebody else alone', async () => {
+    const path = newPath();
+    await putForeign(path);
+    const { id } = await storage.files.create({ workspaceId, type: 'recording-video', path, bucket: storage.bucket });
+    await remove(id);
+    expect(await idAt(path)).toBe('');
+    expect(await hasObject(path)).toBe(true);
+  });
+
+  it('of a FAILED file takes what a try of it left', async () => {
+    const path = newPath();
+    const { id } = await start(path);
+    await storage.database.query("UPDATE core_storage_file SET transfer_status = 'FAILED' WHERE id = $1", [id]);
+    await remove(id);
+    expect(await idAt(path)).toBe('');
+    expect(await hasObject(path)).toBe(false);
+  });
+
+  it('of a DONE file takes its object, which may carry no token, also when the first try breaks off', async () => {
+    const path = newPath();
+    const { id } = await start(path);
+    await putForeign(path); // As whoever copies a bucket without its metadata.
+    way.disturb = ({ method }, response) => {
+      if (method !== 'DELETE') return false;
+      response.writeHead(403, { 'content-type': 'application/xml' }).end('<Error><Code>AccessDenied</Code></Error>');
+      return true;
+    };
+    await expect(remove(id)).rejects.toMatchObject({ code: 'STORE_ACCESS_DENIED' });
+    way.reset();
+    await storage.get(RetentionSweep).run(new AbortController().signal);
+    expect(await idAt(path)).toBe('');
+    expect(await hasObject(path)).toBe(false);
+  });
+});
+
 describe('a soft deletion', () => {
   it('is told of once, however often it is asked for, and again after a restore', async () => {
     const file = await start(newPath());

@@ -4,7 +4,7 @@ import { isTransferLost, StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import { type FileKey, type StorageFile, StorageFileRepository } from '../storage-file.repository.js';
 import { LeaseKeeper, transferLost } from '../transfer/lease-keeper.js';
-import { type Claim, TransferStateRepository } from '../transfer/transfer-state.repository.js';
+import { type RemovalClaim, TransferStateRepository } from '../transfer/transfer-state.repository.js';
 import { ObjectCleaner } from '../upload/object-cleaner.js';
 
 /** How often a file is asked for whose transfer another process has to end first, in ms. */
@@ -39,19 +39,21 @@ export class FileRemoval {
 
   /** The same for one who holds the claim already. */
   async removeClaimed(
-    claim: Claim,
+    claim: RemovalClaim,
     { id, bucket, path: key }: Pick<StorageFile, 'id' | 'bucket' | 'path'>,
   ): Promise<void> {
     // Kept, because a slow store can take longer than a lease: the row may then be restored and its path written to.
     const lease = new LeaseKeeper({ state: this.state, claim, leaseMs: this.options.leaseMs }, NEVER);
     try {
-      await this.cleaner.removeObject({ bucket, key }, { signal: lease.signal, assertOwned: () => lease.assertHeld() });
+      const removal = { signal: lease.signal, assertOwned: () => lease.assertHeld() };
+      if (claim.wasDone) await this.cleaner.removeObject({ bucket, key }, removal);
+      else await this.cleaner.removeOwn({ bucket, key }, id, removal);
       await lease.confirm();
       const { uploadId } = claim;
       if (uploadId !== null && !(await this.cleaner.discardParts({ bucket, key, uploadId }))) {
         throw new StorageError('FILE_BUSY', `parts of file ${id} cannot be discarded now; delete it again later`);
       }
-      await this.cleaner.assertObjectGone({ bucket, key });
+      await this.cleaner.assertObjectGone({ bucket, key }, claim.wasDone ? undefined : id);
       if (!(await this.state.remove(claim))) throw transferLost(claim);
     } catch (error) {
       await this.state.release(claim).catch(() => {}); // The first error counts; the lease runs out by itself.

@@ -1,10 +1,16 @@
 import { Injectable } from '@nestjs/common';
 import { Prisma } from '../../generated/prisma/client.js';
 import { PrismaService } from '../../prisma/prisma.service.js';
-import { type Claim, IS_UNLEASED, LEASE_COLUMNS, NOW } from '../transfer/transfer-state.repository.js';
+import {
+  IS_UNLEASED,
+  NOW,
+  REMOVAL_COLUMNS,
+  type RemovalClaim,
+  removalBegun,
+} from '../transfer/transfer-state.repository.js';
 
 /** A deleted file whose time is up, and the right to remove it. */
-export interface ExpiredFile extends Claim {
+export interface ExpiredFile extends RemovalClaim {
   bucket: string;
   path: string;
   deletedAt: Date;
@@ -19,8 +25,8 @@ export class RetentionRepository {
 
   /**
    * Claims the file that has been deleted for longest, past `after`, for removal, or one whose removal broke off; null
-   * when none is to be had. With 0 days the time of none is ever up, and only broken-off removals are had. Statement and
-   * state are those of TransferStateRepository.claimForRemoval: from here on it is not DONE.
+   * when none is to be had. With 0 days the time of none is ever up, and only broken-off removals are had. As with
+   * TransferStateRepository.claimForRemoval it is not DONE from here on.
    */
   async takeExpired(options: {
     retentionDays: number;
@@ -32,10 +38,7 @@ export class RetentionRepository {
       ? Prisma.sql`AND (deleted_at, id) > (${after.deletedAt}::timestamp, ${after.id}::uuid)`
       : Prisma.empty;
     const rows = await this.prisma.client.$queryRaw<ExpiredFile[]>`
-      UPDATE core_storage_file
-      SET transfer_status = 'FAILED', transfer_error = 'FILE_DELETED: the removal of this file has begun',
-          error_code = 'FILE_DELETED', lease_token = gen_random_uuid(),
-          lease_until = now() + ${leaseMs} * interval '1 millisecond', updated_at = ${NOW}
+      UPDATE core_storage_file SET ${removalBegun(leaseMs)}
       WHERE id = (
         -- Each on an index of its own: together they would read all that was deleted and is not due.
         SELECT id FROM (
@@ -49,7 +52,7 @@ export class RetentionRepository {
             WHERE deleted_at IS NOT NULL AND error_code = 'FILE_DELETED' AND ${IS_UNLEASED} ${isPast}
             ORDER BY deleted_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) AS broken_off
         ) AS due ORDER BY deleted_at, id LIMIT 1)
-      RETURNING ${LEASE_COLUMNS}, bucket, path, deleted_at AS "deletedAt"`;
+      RETURNING ${REMOVAL_COLUMNS}, bucket, path, deleted_at AS "deletedAt"`;
     return rows[0] ?? null;
   }
 

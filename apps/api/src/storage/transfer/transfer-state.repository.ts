@@ -37,6 +37,12 @@ export interface Claim {
   crashes: number;
 }
 
+/** The right to remove a file. */
+export interface RemovalClaim extends Claim {
+  /** It was DONE before: the object at its path is its own. */
+  wasDone: boolean;
+}
+
 /** What a try that did not end well leaves in the bucket for the next one, and says of itself. */
 export interface Failure {
   /** `CODE: sentence`. */
@@ -117,6 +123,7 @@ const LEFT_COLUMNS = Prisma.sql`attempts, upload_id AS "uploadId", upload_unknow
   length_verified AS "lengthVerified", retries, cancel_requested_at IS NOT NULL AS "isCancelled",
   part_size_bytes AS "partSizeBytes", upload_attempt AS "uploadAttempt", source_version AS "sourceVersion", crashes`;
 export const LEASE_COLUMNS = Prisma.sql`id, lease_token AS "leaseToken", ${LEFT_COLUMNS}`;
+export const REMOVAL_COLUMNS = Prisma.sql`${LEASE_COLUMNS}, was_done AS "wasDone"`;
 /** Of the row's upload. */
 const STORED_BYTES = Prisma.sql`(SELECT coalesce(sum(size_bytes), 0) FROM core_storage_part WHERE file_id = file.id)`;
 /**
@@ -154,6 +161,13 @@ const BOOKED_BYTES = Prisma.sql`, booked AS (
 /** In order of their ids, so that two statements never wait for each other. */
 function forUpdate(lock: RowLock, table: string): Prisma.Sql {
   return Prisma.raw(`ORDER BY ${table}.id FOR NO KEY UPDATE OF ${table} ${lock === 'skip' ? 'SKIP LOCKED' : ''}`);
+}
+
+/** What becomes of a row that is taken to be removed. */
+export function removalBegun(leaseMs: number): Prisma.Sql {
+  return Prisma.sql`was_done = was_done OR transfer_status = 'DONE', transfer_status = 'FAILED',
+    transfer_error = 'FILE_DELETED: the removal of this file has begun', error_code = 'FILE_DELETED',
+    lease_token = gen_random_uuid(), lease_until = now() + ${leaseMs} * interval '1 millisecond', updated_at = ${NOW}`;
 }
 
 /** Calls of owners of rows, answered by whether the row was still theirs. */
@@ -267,14 +281,12 @@ export class TransferStateRepository {
    * From here on it is not DONE: a removal that breaks off may have taken the object, and a restored row would say
    * that it is there.
    */
-  async claimForRemoval({ id, workspaceId }: FileKey, leaseMs: number): Promise<Claim | null> {
-    const rows = await this.prisma.client.$queryRaw<Claim[]>`
-      UPDATE core_storage_file
-      SET transfer_status = 'FAILED', transfer_error = 'FILE_DELETED: the removal of this file has begun',
-          error_code = 'FILE_DELETED', lease_token = gen_random_uuid(), lease_until = now() + ${leaseMs} * interval '1 millisecond', updated_at = ${NOW}
+  async claimForRemoval({ id, workspaceId }: FileKey, leaseMs: number): Promise<RemovalClaim | null> {
+    const rows = await this.prisma.client.$queryRaw<RemovalClaim[]>`
+      UPDATE core_storage_file SET ${removalBegun(leaseMs)}
       WHERE id = ${id}::uuid AND workspace_id = ${workspaceId}::uuid
         AND deleted_at IS NOT NULL AND ${IS_UNLEASED}
-      RETURNING ${LEASE_COLUMNS}`;
+      RETURNING ${REMOVAL_COLUMNS}`;
     return rows[0] ?? null;
   }
 

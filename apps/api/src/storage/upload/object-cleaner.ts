@@ -126,6 +126,12 @@ export class ObjectCleaner {
     await this.retry.run(remove, { action: 'delete of', bucket, key, ...(signal === undefined ? {} : { signal }) });
   }
 
+  /** Removes what a try of the file `owner` made; another object is left alone. */
+  async removeOwn(place: ObjectPlace, owner: string, removal: Omit<ObjectRemoval, 'etag'>): Promise<void> {
+    const found = await this.proof.findOwn(place, owner);
+    if (found !== undefined) await this.removeObject(place, { ...removal, etag: found.etag });
+  }
+
   /** The same for a clean-up whose own failure is not what the caller is told: false, and logged, when it may be left. */
   async discardObject(place: ObjectPlace, removal: ObjectRemoval = {}): Promise<boolean> {
     try {
@@ -138,12 +144,13 @@ export class ObjectCleaner {
   }
 
   /**
-   * Asks again after a delete.
+   * Asks again after a delete. `owner`: of removeOwn.
    *
    * @throws StorageError FILE_BUSY when the object is still there, as one under a lock or a retention rule is
    */
-  async assertObjectGone({ bucket, key }: ObjectPlace): Promise<void> {
-    if ((await this.proof.findPatiently({ bucket, key }, 'proof of the delete of')) === undefined) return;
+  async assertObjectGone({ bucket, key }: ObjectPlace, owner?: string): Promise<void> {
+    const found = await this.proof.findPatiently({ bucket, key }, 'proof of the delete of');
+    if (found === undefined || (owner !== undefined && !isOwn(found, owner))) return;
     throw new StorageError('FILE_BUSY', `the store still shows ${bucket}/${key} after its delete; is it locked?`);
   }
 
