@@ -493,7 +493,7 @@ describe('a store', () => {
 
   it.each<[string, number, number]>([
     ['is aborted', 0, 0],
-    ['that cannot be aborted is told of', 99, 1],
+    ['is told of where it cannot be aborted', 99, 1],
   ])('that has begun an upload when the transfer is cancelled: it %s', async (_what, refusals, told) => {
     const cancel = new AbortController();
     way.delay = async (request) => {
