@@ -1,4 +1,4 @@
-import { DeleteObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
+import { HeadObjectCommand } from '@aws-sdk/client-s3';
 import { Injectable } from '@nestjs/common';
 import { S3Clients } from '../s3/s3-clients.js';
 import { isGone, toStoreError } from '../s3/s3-error.js';
@@ -39,19 +39,14 @@ export class LeftOvers {
   }
 
   /**
-   * Removes the object that hasObject saw, and sees that it is gone.
+   * Removes that object, and sees that it is gone.
    *
    * @throws StorageError FILE_BUSY when the store keeps it
    */
-  async removeObject({ bucket, key, signal }: LeftOverPlace): Promise<void> {
-    try {
-      // With a signal, so that no repeat of it is sent when the right to send it has ended.
-      const remove = new DeleteObjectCommand({ Bucket: bucket, Key: key });
-      await this.clients.control.send(remove, { abortSignal: signal });
-    } catch (error) {
-      if (!isGone(error)) throw toStoreError(error, 'delete of', { bucket, key });
-    }
-    await this.cleaner.assertObjectGone({ bucket, key });
+  async removeObject({ bucket, key, fileId, signal }: LeftOverPlace): Promise<void> {
+    // With a signal, so that no repeat of it is sent when the right to send it has ended.
+    await this.cleaner.removeOwn({ bucket, key }, fileId, { signal });
+    await this.cleaner.assertObjectGone({ bucket, key }, fileId);
   }
 
   /** Ids of the uploads under way at exactly this key, whoever began them. */
