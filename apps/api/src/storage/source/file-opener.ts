@@ -183,8 +183,10 @@ export class FileOpener {
     }
     const { framing, length } = readBodyFacts(answer.headers);
     const facts = readFileFacts(answer.headers, length);
-    const isSame = this.facts !== undefined && compareFacts(this.facts, facts) === 'same';
-    if (!isSame) {
+    const known = this.facts && { ...this.facts, length: this.windows.length };
+    if (known !== undefined && compareFacts(known, facts) === 'same') {
+      if (length !== null) this.learnLength(length, slice);
+    } else {
       if (this.facts !== undefined) {
         judgeChange(this.facts, facts);
         this.restart(slice);
@@ -225,7 +227,7 @@ export class FileOpener {
       this.windows.markEnd();
       return undefined;
     }
-    this.windows.length ??= verdict.total;
+    if (verdict.total !== null) this.learnLength(verdict.total, slice);
     if (this.parts.request.resume !== undefined) this.facts = { ...known, takesRanges: true };
     lane.body = { stream: answer.body, position: asked.start, end: verdict.end + 1, framing: 'length', isWhole: false };
     return lane.body;
@@ -243,6 +245,16 @@ export class FileOpener {
       throw new SourceFault('SOURCE_CHANGED', 'source changed while it was read, and is longer now', 'final');
     }
     if (length !== null) this.judgeAnnounced(length);
+  }
+
+  /** No answer before may have told the length of the file. */
+  private learnLength(length: number, slice: Slice | undefined): void {
+    if (this.windows.length !== null) return;
+    if (slice !== undefined && length < slice.position) {
+      throw new SourceFault('SOURCE_CHANGED', 'source changed while it was read, and is shorter now', 'final');
+    }
+    this.judgeAnnounced(length);
+    this.windows.announce(length, slice);
   }
 
   private judgeAnnounced(length: number): void {

@@ -177,6 +177,31 @@ describe('SourceReader', () => {
     expect(await codeOf(read(url))).toBe(code);
   });
 
+  it.each([
+    ['in a whole answer', (_from: number) => ({ status: 200, first: 0, headers: {} })],
+    [
+      'in a range',
+      (from: number) => ({ status: 206, first: from, headers: { 'content-range': `bytes ${from}-9/10` } }),
+    ],
+  ])('ends with the file whose length it is told only when it asks again, %s', async (_what, again) => {
+    const content = '0123456789';
+    let asked = 0;
+    const url = await serve(({ headers: { range } }, response) => {
+      asked += 1;
+      const from = Number(/bytes=(\d+)-/.exec(range ?? '')?.[1] ?? 0);
+      if (from === 0) {
+        // Chunked, as through a cache that does not have the file yet.
+        response.writeHead(200, { etag: '"a"' }).write(content.slice(0, 4), () => response.destroy());
+        return;
+      }
+      const { status, first, headers } = again(from);
+      const body = content.slice(first);
+      response.writeHead(status, { etag: '"a"', 'content-length': body.length, ...headers }).end(body);
+    });
+    expect(await read(url)).toMatchObject({ text: content });
+    expect(asked).toBe(2);
+  });
+
   it('keeps the coding that a source applies unasked', async () => {
     const url = await serve((_request, response) =>
       response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': '5' }).end('\x1f\x8bxyz', 'latin1'),
