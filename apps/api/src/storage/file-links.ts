@@ -4,7 +4,7 @@ import { type PresignedUrl, Presigner } from './s3/presigner.js';
 import { StorageError } from './storage.errors.js';
 import { DEFAULT_URL_EXPIRY_SECONDS } from './storage.options.js';
 import type { StorageFile } from './storage-file.repository.js';
-import { isInlineType } from './upload/content-headers.js';
+import { isInlineType, plainType } from './upload/content-headers.js';
 
 export interface PresignOptions {
   /** Whole seconds, 1 to 604,800; 3,600 when absent. */
@@ -31,14 +31,17 @@ export class FileLinks {
     assertObjectKey(path);
     if (options.filename !== undefined) assertFileName(options.filename);
     const filename = options.filename ?? defaultFileName(path);
-    const isInline = mimeType !== null && isInlineType(mimeType) && options.disposition !== 'attachment';
+    const inlineType = mimeType !== null && isInlineType(mimeType) ? plainType(mimeType) : null;
+    const isInline = inlineType !== null && options.disposition !== 'attachment';
     return await this.presigner.presignGet({
       bucket,
       key: path,
       expiresIn: options.expiresIn ?? DEFAULT_URL_EXPIRY_SECONDS,
       disposition: { type: isInline ? 'inline' : 'attachment', filename },
       // A type that can run scripts stays a download even where the disposition is ignored.
-      ...(mimeType !== null && isInlineType(mimeType) ? {} : { contentType: 'application/octet-stream' }),
+      ...(inlineType === mimeType && mimeType !== null
+        ? {}
+        : { contentType: inlineType ?? 'application/octet-stream' }),
     });
   }
 }

@@ -1,4 +1,4 @@
-import { isTypeValid } from 'content-type';
+import { format, isTypeValid, parse } from 'content-type';
 import { StorageError } from '../storage.errors.js';
 
 /** Types that a browser shows without running what is inside. SVG, HTML and XML (any type with +xml) can hold scripts. */
@@ -23,10 +23,18 @@ export function assertMimeType(contentType: string): void {
   if (!isValid) throw new StorageError('INVALID_MIME_TYPE', 'mimeType must be a MIME type, such as video/mp4');
 }
 
+/**
+ * The type as everybody reads it alike: values that are no tokens in quotes, what is no parameter left out. Browsers take
+ * what stands behind a bare comma for another type, which may run scripts.
+ */
+export function plainType(contentType: string): string {
+  return format(parse(contentType));
+}
+
 /** Headers kept with the object. A type that must not be shown in a tab is stored as an attachment for good. */
 export function contentHeaders(contentType: string, contentEncoding?: string) {
   return {
-    ContentType: contentType,
+    ContentType: plainType(contentType),
     ...(isInlineType(contentType) ? {} : { ContentDisposition: 'attachment' }),
     ...(contentEncoding !== undefined ? { ContentEncoding: contentEncoding } : {}),
   };
