@@ -2,6 +2,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import { GetObjectCommand, HeadObjectCommand, ListMultipartUploadsCommand, type S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startTestStorage, type TestStorage } from '../../test/support/test-storage.js';
@@ -102,6 +103,21 @@ describe('what a file is expected to be', () => {
     await expect(transfer(url, { mimeType: 'application/zip', expected })).rejects.toMatchObject({
       code: 'SOURCE_TYPE_MISMATCH',
     });
+  });
+
+  it.each(['none', 'utf-8', 'identity'])(
+    'looks at bytes that are said to be coded as %s, which is no coding',
+    async (coding) => {
+      const url = await serveFile(LOGIN_PAGE, { 'content-encoding': coding });
+      await expect(transfer(url)).rejects.toMatchObject({ code: 'SOURCE_TYPE_MISMATCH' });
+    },
+  );
+
+  it('takes a coded body as it comes, unless its type is insisted on', async () => {
+    const url = await serveFile(gzipSync(LOGIN_PAGE), { 'content-encoding': 'gzip' });
+    await expect(transfer(url)).resolves.toMatchObject({ transferStatus: 'DONE' });
+    const expected = { type: 'video/mp4' };
+    await expect(transfer(url, { expected })).rejects.toMatchObject({ code: 'SOURCE_TYPE_MISMATCH' });
   });
 
   it.each<[string, Partial<RemoteFile>]>([

@@ -41,6 +41,9 @@ export interface StreamedFile extends NewFile {
   body: Readable;
 }
 
+/** Of HTTP's registry of content codings, those of files. */
+const CODINGS = new Set(['br', 'compress', 'dcb', 'dcz', 'deflate', 'gzip', 'x-compress', 'x-gzip', 'zstd']);
+
 /** What was asked for beside the source: kept in `StorageFile.request` for whoever takes the transfer up. */
 type StoredRequest = Pick<RemoteFile, 'expected' | 'maxBytes' | 'allowUnprovenLength' | 'object'>;
 
@@ -106,8 +109,9 @@ export class SourceOpener {
         ...(expected?.size !== undefined ? { expectedBytes: expected.size } : {}),
         ...(refresh !== undefined ? { refresh: async () => this.parse(await refresh(file)) } : {}),
         inspect: async (beginning, contentEncoding) => {
-          // A coded body begins with the coding's own signature.
-          if (contentEncoding === null) await checkType(beginning, { ...typesOf(file, expected) });
+          // A coded body begins with the coding's own signature, which is not the type that a caller insists on.
+          if (isCoded(contentEncoding) && expected?.type === undefined) return;
+          await checkType(beginning, typesOf(file, expected));
         },
       },
       signal,
@@ -128,6 +132,11 @@ export class SourceOpener {
 
 function resumeOf(resume: SourceRequest['resume']): Pick<SourceRequest, 'resume'> {
   return resume === undefined ? {} : { resume };
+}
+
+/** Sources send other words as well, such as "none" and "utf-8", with bodies that are as they are. */
+function isCoded(contentEncoding: string | null): boolean {
+  return contentEncoding?.split(',').some((coding) => CODINGS.has(coding.trim().toLowerCase())) ?? false;
 }
 
 function typesOf({ mimeType }: StorageFile, expected: NewFile['expected']) {
