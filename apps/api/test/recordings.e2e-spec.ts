@@ -127,6 +127,16 @@ describe('/workspaces/:workspaceId/recordings', () => {
     expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([409, 'FILE_NOT_READY']);
   });
 
+  it.each([
+    ['https://videos/1.mp4', 422, 'SOURCE_ADDRESS_BLOCKED'],
+    ['https://media.example:22/1.mp4', 400, 'SOURCE_URL_INVALID'],
+  ])('makes none of %s, which can never be transferred', async (externalVideoUrl, status, code) => {
+    const before = await get<{ items: unknown[] }>('');
+    const answer = await call('', { externalVideoUrl });
+    expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([status, code]);
+    expect(await get('')).toEqual(before);
+  });
+
   it("keeps the source's token out of every answer", async () => {
     const { id } = await create(`${sourceUrl}/v.mp4?token=canary-source-token#canary-fragment`);
     const done = await waitFor(id, (recording) => recording.videoFileId !== null);

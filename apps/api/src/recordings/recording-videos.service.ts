@@ -31,6 +31,11 @@ export class RecordingVideosService {
     private readonly s3: S3Service,
   ) {}
 
+  /** @throws StorageError SOURCE_URL_INVALID, SOURCE_ADDRESS_BLOCKED */
+  assertTransferable(externalVideoUrl: string): void {
+    this.transfers.assertSourceUrl(externalVideoUrl);
+  }
+
   /** One query for all: the file of each recording by the recording's id, where there is one. */
   async findFiles(workspaceId: string, recordings: readonly Recording[]): Promise<Map<string, StorageFile>> {
     const files = await this.files.findByIdsOrPaths({

@@ -31,14 +31,16 @@ export class RecordingsController {
   @ApiOperation({ summary: 'Make a recording; its video is transferred at once' })
   @ApiCreatedResponse({ description: 'The recording, its transfer about to begin', standardSchema: recordingSchema })
   @ApiProblems({
-    400: 'INVALID_REQUEST, MALFORMED_REQUEST',
+    400: 'INVALID_REQUEST, SOURCE_URL_INVALID, MALFORMED_REQUEST',
     413: 'BODY_TOO_LARGE',
     415: 'UNSUPPORTED_MEDIA_TYPE',
+    422: 'SOURCE_ADDRESS_BLOCKED',
   })
   async create(
     @Param('workspaceId', { schema: idSchema }) workspaceId: string,
     @Body({ schema: newRecordingSchema }) body: NewRecordingDto,
   ): Promise<RecordingDto> {
+    this.videos.assertTransferable(body.externalVideoUrl);
     const recording = await this.recordings.create({ workspaceId, ...body });
     this.events.poke();
     return toRecordingDto(recording, undefined);

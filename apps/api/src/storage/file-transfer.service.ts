@@ -110,6 +110,15 @@ export class FileTransferService {
   }
 
   /**
+   * Judges a URL as `createAndTransfer` does at once: for whoever takes it now and has it transferred later.
+   *
+   * @throws StorageError SOURCE_URL_INVALID, SOURCE_ADDRESS_BLOCKED
+   */
+  assertSourceUrl(sourceUrl: string): void {
+    this.sources.parse({ sourceUrl });
+  }
+
+  /**
    * Says who hands out a fresh link for files of a `type` when theirs has expired (401, 403, 410; 404 behind a redirect), before
    * the first byte or in the middle: the bytes go on where they broke off, and must be of the same file by length and
    * validator.
