@@ -8,6 +8,7 @@ import { RunningTransfers } from './transfer/running-transfers.js';
 import { type RefreshSource, type RemoteFile, SourceOpener, type StreamedFile } from './transfer/source-opener.js';
 import { TransferControl } from './transfer/transfer-control.js';
 import { TransferIntake } from './transfer/transfer-intake.js';
+import type { SourceWatchers } from './transfer/transfer-runner.js';
 import { TransferWorker } from './transfer/transfer-worker.js';
 import { Waiting, type WaitOptions } from './transfer/waiting.js';
 import { WorkspaceQuotaRepository, type WorkspaceUsage } from './transfer/workspace-quota.repository.js';
@@ -71,7 +72,8 @@ export class FileTransferService {
    * Brings a stream of this process (an avatar, a user's upload) into the bucket, tracked like a transfer. `body` is
    * read once, and destroyed when the transfer fails; it cannot be had again, so that its first failure is final.
    *
-   * A FAILED file at the same path is tried again with these bytes; any other file there is PATH_TAKEN.
+   * A FAILED file at the same path is tried again with these bytes, by one stream at a time; any other file there is
+   * PATH_TAKEN, and so is one that an earlier try turns out to have stored after all.
    * @param control `signal` cancels the transfer
    * @throws as createAndTransfer; an error of `body` as it is
    */
@@ -173,19 +175,21 @@ export class FileTransferService {
     options: StreamedFile,
     { onProgress, signal }: Omit<WaitOptions, 'waitMs'>,
   ): Promise<StorageFile> {
-    // Rows and clients are told one thing, whatever reason the caller's signal carries.
-    const cancel = () =>
-      void this.transfers.cancel(file.id, new StorageError('TRANSFER_CANCELLED', 'the transfer was cancelled'));
     const waiting = new Waiting(file.id, onProgress !== undefined ? { onProgress } : {});
-    const followed = this.transfers.follow(file, waiting, {
+    let isRead = false;
+    const work = {
       host: null,
       isRepeatable: false,
       object: options.object,
       expectedSha256: options.expected?.sha256,
-      open: (watchers) => this.sources.openStream(file, options, watchers),
-    });
-    if (signal?.aborted) cancel();
-    signal?.addEventListener('abort', cancel, { once: true });
-    return await followed.finally(() => signal?.removeEventListener('abort', cancel));
+      open: (watchers: SourceWatchers) => {
+        isRead = true;
+        return this.sources.openStream(file, options, watchers);
+      },
+    };
+    const stored = await this.transfers.follow(file, waiting, { work, signal });
+    if (isRead) return stored;
+    // By an earlier try whose object turned up, or by another stream that came between.
+    throw new StorageError('PATH_TAKEN', `path ${file.path} was stored with other bytes meanwhile`);
   }
 }

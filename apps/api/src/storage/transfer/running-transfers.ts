@@ -30,14 +30,24 @@ type ProgressListener = (progress: TransferProgress) => void;
 
 /** How a file is run. */
 export interface RunOptions {
-  /** Of a file whose bytes come from this process, which cannot be had twice. */
-  work?: TransferWork | undefined;
   /** The transfer is slow and goes on beside the others: it keeps nothing from them any more. */
   onAside?: () => void;
 }
 
+/** Bytes of this process, which cannot be had twice. */
+export interface OwnBytes {
+  readonly work: TransferWork;
+  /** Cancels their transfer. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface BeginOptions extends RunOptions {
+  onProgress?: ProgressListener | undefined;
+  signal?: AbortSignal | undefined;
+}
+
 /** A file on its turn. */
-interface Turn extends Pick<RunOptions, 'onAside'> {
+interface Turn extends RunOptions {
   readonly file: StorageFile;
   readonly work: TransferWork;
   readonly listeners: ReadonlySet<ProgressListener>;
@@ -100,35 +110,25 @@ export class RunningTransfers implements OnModuleDestroy {
    * @returns when this process is done with the row: it is DONE, waits for another try, or belongs to another
    * @throws the error that made the row FAILED
    */
-  run(file: StorageFile, { work = this.workOf(file), onAside }: RunOptions = {}): Promise<void> {
-    const joined = this.running.get(file.id);
-    if (joined !== undefined) return joined.settled;
-    if (this.stopping.signal.aborted) return Promise.reject(this.stopping.signal.reason);
-    const controller = new AbortController();
-    const cancel = (reason: StorageError) => controller.abort(reason);
-    const listeners = new Set<ProgressListener>();
-    const turn = { file, work, listeners, signal: controller.signal, cancel, ...(onAside ? { onAside } : {}) };
-    const settled = this.runInTurn(turn).finally(() => this.running.delete(file.id));
-    settled.catch(() => {}); // Whoever waits for it is told; the row tells everybody else.
-    this.running.set(file.id, { settled, listeners, cancel });
-    return settled;
+  run(file: StorageFile, options: RunOptions = {}): Promise<void> {
+    return this.running.get(file.id)?.settled ?? this.begin(file, this.workOf(file), options);
   }
 
   /**
    * Waits for the row's end, wherever it runs, and runs it here where nobody else does.
    *
-   * @param work of a file whose bytes come from this process, which cannot be had twice
+   * @param own what the row is to be made of, of a caller that made it wait; whoever has the row before them keeps it
    * @throws StorageError that made the row FAILED; TRANSFER_GOES_ON when the wait ends before
    */
-  async follow(file: StorageFile, waiting: Waiting, work?: TransferWork): Promise<StorageFile> {
+  async follow(file: StorageFile, waiting: Waiting, own?: OwnBytes): Promise<StorageFile> {
     const { onProgress } = waiting;
     for (let now: StorageFile | null = file, round = 0; ; round += 1) {
       if (now === null || now.deletedAt !== null) throw new StorageError('FILE_DELETED', `file ${file.id} is deleted`);
       if (now.transferStatus === 'DONE') return now;
       if (now.transferStatus === 'FAILED' && round > 0) throw parseTransferError(now.transferError);
-      if (this.running.has(file.id) || (!this.stopping.signal.aborted && this.isToBeHad(now, work, round))) {
-        await this.join(now, waiting, work);
-        const { attempts } = now;
+      const { attempts } = now;
+      const unused = attempts === file.attempts ? own : undefined;
+      if (await (own === undefined ? this.runHere(now, waiting) : this.runOwn(now, waiting, unused))) {
         now = await this.state.find(file.id);
         if (now === null || now.attempts > attempts || now.transferStatus !== 'PENDING') continue;
         // Its host is full, or its path is being cleared.
@@ -167,16 +167,40 @@ export class RunningTransfers implements OnModuleDestroy {
     await sleep(FOLLOW_POLL_MS, undefined, { signal: this.stopping.signal }).catch(() => {}); // It stops.
   }
 
+  /** False: it does not run here, nor is it to be had. */
+  private async runHere(file: StorageFile, waiting: Waiting): Promise<boolean> {
+    const isHere = this.running.has(file.id) || (!this.stopping.signal.aborted && this.isToBeHad(file));
+    if (isHere) await this.join(file, waiting);
+    return isHere;
+  }
+
+  /**
+   * After the run that the row has here, because that one is of other bytes.
+   *
+   * @param own absent once somebody had the row
+   */
+  private async runOwn(file: StorageFile, { onProgress }: Waiting, own?: OwnBytes): Promise<boolean> {
+    for (let other = this.running.get(file.id); other !== undefined; other = this.running.get(file.id)) {
+      await other.settled.catch(() => {}); // Its own caller is told.
+    }
+    if (own === undefined || this.stopping.signal.aborted) return false;
+    try {
+      await this.begin(file, own.work, { signal: own.signal, onProgress });
+    } catch (error) {
+      if (!isTransferLost(error)) throw error;
+    }
+    return true;
+  }
+
   /** Not asked of the database: a claim that comes too early changes nothing. */
-  private isToBeHad(file: StorageFile, work: TransferWork | undefined, round: number): boolean {
-    if (work !== undefined) return round === 0;
+  private isToBeHad(file: StorageFile): boolean {
     const isDue = (time: Date | null) => time === null || time.getTime() <= Date.now();
     return this.options.workerMode !== 'none' && isDue(file.leaseUntil) && isDue(file.nextAttemptAt);
   }
 
-  private async join(file: StorageFile, waiting: Waiting, work: TransferWork | undefined): Promise<void> {
+  private async join(file: StorageFile, waiting: Waiting): Promise<void> {
     const { onProgress } = waiting;
-    const settled = this.run(file, { work });
+    const settled = this.run(file);
     const listeners = this.running.get(file.id)?.listeners;
     if (onProgress !== undefined) listeners?.add(onProgress);
     try {
@@ -186,6 +210,25 @@ export class RunningTransfers implements OnModuleDestroy {
     } finally {
       if (onProgress !== undefined) listeners?.delete(onProgress);
     }
+  }
+
+  private begin(file: StorageFile, work: TransferWork, { onAside, onProgress, signal }: BeginOptions): Promise<void> {
+    if (this.stopping.signal.aborted) return Promise.reject(this.stopping.signal.reason);
+    const controller = new AbortController();
+    const cancel = (reason: StorageError) => controller.abort(reason);
+    // Rows and clients are told one thing, whatever reason the caller's signal carries.
+    const onAbort = () => cancel(new StorageError('TRANSFER_CANCELLED', 'the transfer was cancelled'));
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const listeners = new Set(onProgress !== undefined ? [onProgress] : []);
+    const turn = { file, work, listeners, signal: controller.signal, cancel, ...(onAside ? { onAside } : {}) };
+    const settled = this.runInTurn(turn).finally(() => {
+      this.running.delete(file.id);
+      signal?.removeEventListener('abort', onAbort);
+    });
+    settled.catch(() => {}); // Whoever waits for it is told; the row tells everybody else.
+    this.running.set(file.id, { settled, listeners, cancel });
+    return settled;
   }
 
   /** A cancelled transfer begins at once, because it reads no source and only ends its row. */

@@ -64,14 +64,18 @@ export class TransferIntake {
     return made;
   }
 
-  /** The same for bytes of this process. Two streams cannot be compared: only one whose file FAILED may be followed by another. */
+  /**
+   * The same for bytes of this process. Two streams cannot be compared: only one whose file FAILED may be followed by
+   * another, and of several that come at once only the one that makes the row wait again.
+   */
   async acceptStream(request: StreamedFile): Promise<StorageFile> {
     assertNewFile(request);
     const made = await this.create(this.describe(randomUUID(), request), STREAM_PATIENCE_MS);
     if (!(made instanceof StorageError)) return made;
     const existing = await this.findSame(request, null, made);
-    if (existing.transferStatus !== 'FAILED') throw made;
-    return (await this.state.reopen(existing, { delayMs: STREAM_PATIENCE_MS })) ?? existing;
+    const reopened = await this.state.reopen(existing, { delayMs: STREAM_PATIENCE_MS, from: ['FAILED'] });
+    if (reopened === null) throw made;
+    return reopened;
   }
 
   private describe(id: string, { workspaceId, path, type, mimeType }: RemoteFile | StreamedFile): IdentifiedFile {

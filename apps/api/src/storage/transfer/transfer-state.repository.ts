@@ -110,6 +110,15 @@ type RowLock = 'wait' | 'skip';
 /** Columns of a request that is sent anew. */
 export type NewRequest = Pick<Prisma.StorageFileUpdateManyMutationInput, 'sourceSealed' | 'request' | 'createdBy'>;
 
+/** How a row is made to wait anew. */
+interface ReopenOptions {
+  /** Before other processes look at it. */
+  readonly delayMs: number;
+  readonly request?: NewRequest;
+  /** Statuses that it may have. */
+  readonly from?: ('FAILED' | 'PENDING')[];
+}
+
 /** Of a statement whose last part only counts what it changed. */
 interface ChangedRows {
   count: number;
@@ -566,14 +575,14 @@ export class TransferStateRepository {
     });
   }
 
-  /** Makes a FAILED row wait again, or one that waits for its next try wait no longer. Null: it is neither. */
+  /** Makes a FAILED row wait again, or one that waits for its next try wait no longer. Null: it is not in `from`. */
   async reopen(
     { id, workspaceId }: FileKey,
-    { delayMs, request }: { delayMs: number; request?: NewRequest },
+    { delayMs, request, from = ['FAILED', 'PENDING'] }: ReopenOptions,
   ): Promise<StorageFile | null> {
     return await this.prisma.transaction(async (transaction) => {
       const { count } = await transaction.storageFile.updateMany({
-        where: { id, workspaceId, deletedAt: null, transferStatus: { in: ['FAILED', 'PENDING'] } },
+        where: { id, workspaceId, deletedAt: null, transferStatus: { in: from } },
         data: {
           transferStatus: 'PENDING',
           retries: 0,
