@@ -83,6 +83,19 @@ async function letWait(count: number, start: () => void, columns = 'path = path'
   }
 }
 
+/** Takes the only slot of `storage`; what it gives frees it. */
+async function holdSlot(): Promise<() => Promise<unknown>> {
+  const body = new PassThrough();
+  body.write('takes the only slot');
+  const slotPath = `${path}.slot`;
+  const holder = storage.transfers.createFromStream({ body, workspaceId, path: slotPath, type: 'avatar' });
+  await fileAt(slotPath, ({ transferStatus }) => transferStatus === 'TRANSFERRING');
+  return () => {
+    body.end();
+    return holder;
+  };
+}
+
 async function expectRefused({ body, file }: Created): Promise<void> {
   await expect(file).rejects.toMatchObject({ code: 'PATH_TAKEN' });
   expect(body.destroyed).toBe(true);
@@ -151,19 +164,25 @@ describe('a stream to a path whose file FAILED', () => {
     ['refused', undefined],
     ['refused, and its own cancellation that of no other,', AbortSignal.abort()],
   ])('is %s where the stream before, cancelled elsewhere, runs here all the same', async (_what, signal) => {
-    const slot = new PassThrough();
-    slot.write('takes the only slot');
-    const slotPath = `${path}.slot`;
-    const holder = storage.transfers.createFromStream({ body: slot, workspaceId, path: slotPath, type: 'avatar' });
-    await fileAt(slotPath, ({ transferStatus }) => transferStatus === 'TRANSFERRING');
+    const letGo = await holdSlot();
     const first = create('first');
     const file = await fileAt(path, () => true);
     expect(await other.transfers.cancelTransfer(file)).toMatchObject({ transferStatus: 'FAILED' });
     const second = create('second', storage, signal);
     await fileAt(path, ({ transferStatus }) => transferStatus === 'PENDING');
-    slot.end();
-    await holder;
+    await letGo();
     await expectOneStored([first, second]);
+  });
+
+  it('waits on for its slot when somebody asks for another try meanwhile', async () => {
+    const letGo = await holdSlot();
+    const stream = create('waiting');
+    const file = await fileAt(path, () => true);
+    expect(await other.transfers.retryTransfer(file)).toMatchObject({ transferStatus: 'PENDING' });
+    const sql = "SELECT FROM pgboss.job WHERE singleton_key = $1 AND start_after <= now() AND state = 'created'";
+    expect(await storage.database.query(sql, [file.id])).toEqual([]);
+    await letGo();
+    await expectStored(stream);
   });
 
   it('waits until the left-overs of the failed try are removed', async () => {

@@ -22,7 +22,8 @@ export class TransferControl {
 
   /** @throws StorageError SOURCE_LOST where the row keeps no source */
   async retry(file: StorageFile): Promise<StorageFile> {
-    if (file.transferStatus === 'FAILED' && file.sourceSealed === null) {
+    if (file.sourceSealed === null) {
+      if (file.transferStatus !== 'FAILED') return await this.reread(file); // A stream that waits is in its own process.
       throw new StorageError('SOURCE_LOST', `nothing says any more where file ${file.id} comes from`);
     }
     const reopened = await this.state.reopen(file, { delayMs: 0 });
