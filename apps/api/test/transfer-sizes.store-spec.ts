@@ -1,4 +1,4 @@
-// Not part of `pnpm test`: `pnpm test:external` runs it on each store that TEST_S3_* name, local-s3 among them.
+// Not part of `pnpm test`: `pnpm test:external` runs it on real stores, which TEST_S3_* name.
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

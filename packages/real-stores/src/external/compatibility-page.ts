@@ -33,7 +33,7 @@ export function formatCompatibilityPage({ date, measured, facts, advice }: Compa
       "and the module's own transfer tests, against it. Do not edit it by hand.",
     `Measured on ${date}, on one machine over loopback.`,
     formatTotals(measured),
-    "The same command fails unless the module's transfer tests pass on all of them, and transfers of 0 bytes, 1 part, 25 MiB " +
+    "The same command fails unless the module's transfer tests pass on Swift and Ceph too, and transfers of 0 bytes, 1 part, 25 MiB " +
       'and 1,001 x 5 MiB end right. Where a store takes fewer parts, as Swift does, they are larger ones, or the transfer is ' +
       'refused with the figure.',
     'On Swift and Ceph it also plays what [faults.md](faults.md) (Processes, and Stores: a Complete) tells of a killed worker, a killed ' +

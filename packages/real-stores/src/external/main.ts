@@ -19,8 +19,8 @@ import { addTallies, summarise, type Tally } from './tally.js';
 const USAGE = `pnpm test:external [--only swift|ceph|local-s3 ...] [--no-transfers | --crashes] [--write]
 
 Starts OpenStack Swift and Ceph from Debian packages, which it installs when they are missing (root), and runs the S3 contract on
-them and on local-s3, one after the other; the module's transfer tests run on each that is through with it, beside the next. Then it
-plays the crash rows of docs/faults.md on both at once, each on a server of their own, and spin walks the model in docs/model.
+local-s3 and on them, one after the other; the module's transfer tests run on each of them that is through with it, beside the next. Then
+it plays the crash rows of docs/faults.md on both at once, each on a server of their own, and spin walks the model in docs/model.
 --only          a server, as often as needed; the page is then neither compared nor written, and no model walked
 --no-transfers  the contract alone
 --crashes       the crash rows alone
@@ -81,7 +81,7 @@ async function main(): Promise<number> {
       const contract = await timed(`${name}: contract`, () => checkContract(store, print));
       tallies.push(contract);
       measured.push({ title: store.title, results: contract.results });
-      if (values['no-transfers']) await store.stop();
+      if (values['no-transfers'] || name === 'local-s3') await store.stop();
       else transfers.push(timed(`${name}: transfers`, () => transferTo(store, stopping.signal)));
     }
   } finally {
