@@ -1,57 +1,10 @@
-import type { AddressInfo } from 'node:net';
-import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { CuttableRoad } from './support/cuttable-road.js';
 import { createTestApp, type TestApp } from './support/test-app.js';
 import { createTestDatabase, type TestDatabase } from './support/test-database.js';
 import { startTestStore, type TestStore } from './support/test-store.js';
 import { mintToken } from './support/test-token.js';
-
-/** A way to PostgreSQL that can be cut, and made to swallow what it is told. */
-class CuttableRoad {
-  private readonly sockets = new Set<Socket>();
-  private state: 'open' | 'cut' | 'silent' = 'open';
-
-  private constructor(private readonly server: Server) {}
-
-  static async to(url: string): Promise<{ road: CuttableRoad; url: string }> {
-    const { hostname, port } = new URL(url);
-    const server = createServer();
-    const road = new CuttableRoad(server);
-    server.on('connection', (socket) => {
-      road.keep(socket);
-      if (road.state === 'cut') socket.destroy();
-      if (road.state !== 'open') return;
-      const upstream = connect(Number(port), hostname);
-      road.keep(upstream);
-      socket.pipe(upstream).pipe(socket);
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const cuttable = new URL(url);
-    cuttable.port = String((server.address() as AddressInfo).port);
-    return { road, url: cuttable.href };
-  }
-
-  set(state: 'open' | 'cut' | 'silent'): void {
-    this.state = state;
-    for (const socket of this.sockets) {
-      // What is sent over a silent road is taken and forgotten; over a cut one it is refused.
-      if (state === 'silent') socket.unpipe().resume();
-      else socket.destroy();
-    }
-  }
-
-  close(): void {
-    this.set('cut');
-    this.server.close();
-  }
-
-  private keep(socket: Socket): void {
-    this.sockets.add(socket);
-    socket.on('error', () => {}); // Both ends are cut on purpose.
-    socket.on('close', () => this.sockets.delete(socket));
-  }
-}
 
 describe('while PostgreSQL or the bucket cannot be reached', () => {
   let database: TestDatabase;

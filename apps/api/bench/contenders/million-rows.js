@@ -46,7 +46,7 @@ process.send({ steps }, () => process.disconnect());
 
 async function open({ url, rows }) {
   await fill(url, rows);
-  const environment = { ...process.env, DATABASE_URL: url };
+  const environment = { ...process.env, DATABASE_URL: url, DATABASE_SILENCE_SECONDS: 20 };
   const prisma = new PrismaService(environment);
   const queue = new TransferQueue(environment);
   const shares = { limit: 1, perWorkspace: 1, perHost: 1, hostPlaces: new Map(), perHostOverall: 0 };

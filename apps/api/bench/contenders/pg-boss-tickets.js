@@ -7,7 +7,11 @@ import { TransferQueue } from '../../dist/storage/transfer/transfer-queue.js';
 const QUEUE = 'storage-transfer';
 
 export class PgBossTickets {
-  #queue = new TransferQueue({ DATABASE_URL: process.env.DATABASE_URL, TRANSFER_WORKER: 'all' });
+  #queue = new TransferQueue({
+    DATABASE_URL: process.env.DATABASE_URL,
+    DATABASE_SILENCE_SECONDS: 20,
+    TRANSFER_WORKER: 'all',
+  });
   #pool = new Pool({ connectionString: process.env.DATABASE_URL });
   #transaction = { $queryRawUnsafe: async (text, ...values) => (await this.#pool.query(text, values)).rows };
   #boss = new PgBoss({ connectionString: process.env.DATABASE_URL, supervise: false, schedule: false, migrate: false });

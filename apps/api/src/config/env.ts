@@ -95,6 +95,9 @@ const environmentSchema = z.object({
     emptyToUndefined,
     z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }),
   ),
+  // Above the 15 s that a transaction may hold rows for which others wait (prisma.service.ts), and the 7.5 s of the
+  // longest statement known: a workspace with 30,000 files deleted. The rest reads and changes pages of 1,000 rows.
+  DATABASE_SILENCE_SECONDS: withDefault(integer(1, 3_600), 20),
 
   DATA_ENCRYPTION_KEY: optional(encryptionKey),
   DATA_ENCRYPTION_OLD_KEYS: list.pipe(z.array(encryptionKey)),

@@ -16,13 +16,14 @@ const UNREACHABLE_PRISMA_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P
 /**
  * SQLSTATEs of a server that does not serve now, and the sockets' own names: 08 connection, 25006 read-only (a hot
  * standby too), 53 out of disk, memory or connections, 55P03 and 57014 a time limit of its own, 57P shutdown, crash or
- * not yet up, 58030 its disk.
+ * not yet up, 58030 its disk, 25P03 a transaction that was left alone.
  */
 const UNREACHABLE_DRIVER_CODE =
-  /^(08\w{3}|25006|53\w{3}|55P03|57014|57P0\d|58030|ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|EPIPE|ETIMEDOUT)$/;
+  /^(08\w{3}|25006|25P03|53\w{3}|55P03|57014|57P0\d|58030|ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|EPIPE|ETIMEDOUT)$/;
 const UNREACHABLE_DRIVER_KINDS = new Set(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout']);
-/** `pg` reports these two without any code. */
-const UNREACHABLE_MESSAGE = /connection terminated|timeout exceeded when trying to connect/i;
+/** `pg` reports these without any code. */
+const UNREACHABLE_MESSAGE =
+  /connection terminated|connection error and is not queryable|timeout exceeded when trying to connect/i;
 /** A serialisation failure or a deadlock, as Prisma and PostgreSQL name them. */
 const CONFLICT_CODE = /^(P2034|40001|40P01)$/;
 

@@ -30,7 +30,7 @@ async function failing(code: string, sequence: string, times: number): Promise<s
 }
 
 describe('a server that does not serve now', () => {
-  it.each(['08006', '25006', '53100', '53200', '53300', '55P03', '57014', '57P01', '57P03', '58030'])(
+  it.each(['08006', '25006', '25P03', '53100', '53200', '53300', '55P03', '57014', '57P01', '57P03', '58030'])(
     'is told as such: %s',
     async (code) => {
       const statement = `DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '${code}'; END $$`;

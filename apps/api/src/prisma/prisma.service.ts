@@ -4,6 +4,7 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import { ENVIRONMENT, type Environment } from '../config/env.js';
 import { type Prisma, PrismaClient } from '../generated/prisma/client.js';
 import { isConflict, toDatabaseError } from './database-error.js';
+import { limitSilence } from './silence-limit.js';
 
 /** A query that waits longer for a connection fails: callers hold sockets and leases of their own meanwhile. */
 const CONNECTION_TIMEOUT_MS = 5_000;
@@ -14,8 +15,12 @@ const TRANSACTION_LIMITS = { maxWait: CONNECTION_TIMEOUT_MS, timeout: 15_000 };
 const CONFLICT_TRIES = 5;
 const CONFLICT_DELAY_MS = 100;
 
-function createClient(databaseUrl: string): PrismaClient {
-  const adapter = new PrismaPg({ connectionString: databaseUrl, connectionTimeoutMillis: CONNECTION_TIMEOUT_MS });
+function createClient(environment: Environment): PrismaClient {
+  const adapter = new PrismaPg({
+    connectionString: environment.DATABASE_URL,
+    connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
+    ...limitSilence(environment),
+  });
   return new PrismaClient({ adapter });
 }
 
@@ -47,7 +52,7 @@ export class PrismaService implements OnApplicationShutdown {
   private readonly plain: PrismaClient;
 
   constructor(@Inject(ENVIRONMENT) environment: Environment) {
-    this.plain = createClient(environment.DATABASE_URL);
+    this.plain = createClient(environment);
     this.client = withPatience(this.plain);
   }
 

@@ -9,6 +9,7 @@ import { startTestStorage, type TestStorage } from '../../test/support/test-stor
 import { startTestStore } from '../../test/support/test-store.js';
 import type { StorageFile } from './storage-file.repository.js';
 import { HostPlaceRepository } from './transfer/host-place.repository.js';
+import { RunningTransfers } from './transfer/running-transfers.js';
 
 const VARIABLES = {
   TRANSFER_WORKER: 'all',
@@ -169,6 +170,23 @@ describe('over all processes', () => {
     await first.database.query('UPDATE core_storage_file SET lease_until = now() WHERE id = $1', [held[0]?.id]);
     await places.within(file, host, async () => void begun.push('after one died'));
     expect(begun).toEqual(['after one died']);
+  });
+
+  it('a place stays with the transfer under way when another process comes to its file in vain', async () => {
+    const source = await startSource();
+    const request = requestOf(workspaceId, source.url);
+    const done = first.transfers.createAndTransfer(request);
+    await source.untilWaiting(1);
+    const file = await first.files.findByPath({ workspaceId, bucket: first.bucket, path: request.path });
+    if (file === null) throw new Error('the row is not there');
+    const places = () =>
+      first.database.query('SELECT file_id FROM core_storage_host_place WHERE file_id = $1', [file.id]);
+    await second.get(RunningTransfers).run(file);
+    expect(await places()).toEqual([{ file_id: file.id }]);
+    source.answerOne();
+    await done;
+    await second.get(RunningTransfers).run(file);
+    expect(await places()).toEqual([]);
   });
 
   it('no more places are given than there are, however many ask at once', async () => {

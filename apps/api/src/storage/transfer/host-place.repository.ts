@@ -3,6 +3,7 @@ import { PrismaService } from '../../prisma/prisma.service.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
 import type { StorageFile } from '../storage-file.repository.js';
 import { TransferQueue, ticketOf } from './transfer-queue.js';
+import { IS_UNLEASED } from './transfer-state.repository.js';
 
 /** After which a transfer whose host is full is looked at again, in ms; up to as much again, so that not all come at once. */
 const FULL_HOST_DELAY_MS = 1_000;
@@ -45,8 +46,14 @@ export class HostPlaceRepository {
     return taken?.owner ?? null;
   }
 
-  /** One that another process took over with the file is left to it. */
+  /**
+   * One that another process took over with the file is left to it, and so is that of a file under way elsewhere: whoever
+   * comes to that asks for its place too, before the claim says that it is not to be had.
+   */
   private async giveBack(fileId: string, owner: string): Promise<void> {
-    await this.prisma.client.storageHostPlace.deleteMany({ where: { fileId, owner } });
+    await this.prisma.client.$executeRaw`
+      DELETE FROM core_storage_host_place AS place
+      WHERE place.file_id = ${fileId}::uuid AND place.owner = ${owner}::uuid
+        AND NOT EXISTS (SELECT FROM core_storage_file AS file WHERE file.id = place.file_id AND NOT ${IS_UNLEASED})`;
   }
 }

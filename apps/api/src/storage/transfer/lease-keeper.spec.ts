@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { RowLock } from '@s3-transfer/crash-stage';
 import { startTestStorage, type TestStorage } from '../../../test/support/test-storage.js';
+import { DatabaseUnavailableError } from '../../prisma/database-error.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { ProgressMeter } from './progress-meter.js';
 import { type Claim, TransferStateRepository } from './transfer-state.repository.js';
@@ -58,6 +60,25 @@ describe('a transfer under way is ended by another process', () => {
       storage.database.query('UPDATE core_storage_file SET lease_token = gen_random_uuid() WHERE id = $1', [id]),
     );
     expect(reason).toMatchObject({ code: 'TRANSFER_LOST' });
+  });
+});
+
+describe('a renewal that gets no answer', () => {
+  it('ends the transfer before its lease has run out, and not only with an answer', async () => {
+    const claim = await claimNew();
+    const lock = await RowLock.take(
+      storage.database.url,
+      'SELECT FROM core_storage_file WHERE id = $1 FOR NO KEY UPDATE',
+      [claim.id],
+    );
+    const lease = new LeaseKeeper({ state, claim, leaseMs: LEASE_MS, meter: new ProgressMeter() }, AbortSignal.any([]));
+    try {
+      if (!lease.signal.aborted) await once(lease.signal, 'abort');
+      expect(lease.signal.reason).toBeInstanceOf(DatabaseUnavailableError);
+    } finally {
+      lease.end();
+      await lock.release();
+    }
   });
 });
 

@@ -1,3 +1,4 @@
+import { DatabaseUnavailableError } from '../../prisma/database-error.js';
 import { StorageError } from '../storage.errors.js';
 import type { ProgressMeter } from './progress-meter.js';
 import type { Claim, TransferStateRepository } from './transfer-state.repository.js';
@@ -68,11 +69,18 @@ export class LeaseKeeper {
     return this.lease.leaseMs / RENEWALS_PER_LEASE;
   }
 
+  /** There is no time left for another renewal. */
+  private get isRunningOut(): boolean {
+    return performance.now() - this.renewedAt > this.lease.leaseMs - this.renewAfterMs;
+  }
+
   private async tick(): Promise<void> {
     const asked = performance.now();
     const { meter } = this.lease;
     const isDue =
       (meter?.bytes ?? 0) !== this.writtenBytes || asked - this.renewedAt >= this.renewAfterMs - PROGRESS_EVERY_MS / 2;
+    // An answer may never come, and an error only after the lease.
+    if (this.isRenewing && this.isRunningOut) this.stop.abort(new DatabaseUnavailableError());
     if (!isDue || this.isRenewing) return;
     this.isRenewing = true;
     try {
@@ -80,7 +88,7 @@ export class LeaseKeeper {
       this.renewedAt = asked;
     } catch (error) {
       // One renewal may fail; the lease itself is what must not run out.
-      if (performance.now() - this.renewedAt > this.lease.leaseMs - this.renewAfterMs) this.stop.abort(error);
+      if (this.isRunningOut) this.stop.abort(error);
     } finally {
       this.isRenewing = false;
     }

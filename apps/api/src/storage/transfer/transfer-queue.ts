@@ -3,6 +3,7 @@ import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplica
 import { fromPrisma, PgBoss } from 'pg-boss';
 import { ENVIRONMENT, type Environment } from '../../config/env.js';
 import { toDatabaseError } from '../../prisma/database-error.js';
+import { limitSilence } from '../../prisma/silence-limit.js';
 import { makeLaneIndex, type Shares, takeFairly } from './fair-take.js';
 
 /** Also the name of the table of its jobs. */
@@ -79,6 +80,7 @@ export class TransferQueue implements OnApplicationBootstrap, OnApplicationShutd
     const isWorker = environment.TRANSFER_WORKER === 'all';
     this.boss = new PgBoss({
       connectionString: environment.DATABASE_URL,
+      ...limitSilence(environment),
       max: isWorker ? CONNECTIONS : SENDER_CONNECTIONS,
       supervise: isWorker,
       application_name: 's3-transfer-queue',

@@ -236,6 +236,23 @@ describe('recover', () => {
     expect(tickets).toContain(dead.claim.id);
     expect(tickets).not.toContain(living.claim.id);
   });
+
+  it('leaves a ticket for a row that is under way and was never leased, or is no longer', async () => {
+    const id = randomUUID();
+    await storage.database.query(
+      `INSERT INTO core_storage_file (id, workspace_id, type, path, bucket, transfer_status)
+       VALUES ($1, $2, 'recording-video', $3, $4, 'TRANSFERRING')`,
+      [id, workspaceId, `recordings/${id}.mp4`, storage.bucket],
+    );
+    const { claim, path } = await claimNew();
+    await endLease(claim);
+    await storage.files.softDelete({ id: claim.id, workspaceId });
+    const place = { fileId: claim.id, bucket: storage.bucket, path, uploadId: null };
+    expect(await state.release((await state.claimForPurge(place, 60_000)) as Claim)).toBe(true);
+    await storage.files.restore({ id: claim.id, workspaceId });
+    await state.recover();
+    expect(await takeTickets()).toEqual(expect.arrayContaining([id, claim.id]));
+  });
 });
 
 describe('an upload whose id its owner did not come to keep', () => {

@@ -656,7 +656,7 @@ export class TransferStateRepository {
   private async recoverAbandoned(): Promise<number> {
     const orphans = await this.prisma.client.$queryRaw<TicketOrigin[]>`
       SELECT id, workspace_id AS "workspaceId", source_url AS "sourceUrl" FROM core_storage_file
-      WHERE transfer_status = 'TRANSFERRING' AND lease_until < now() AND deleted_at IS NULL
+      WHERE transfer_status = 'TRANSFERRING' AND ${IS_UNLEASED} AND deleted_at IS NULL
       ORDER BY lease_until LIMIT ${RECOVERY_ROWS}`;
     for (const orphan of orphans) await this.queue.sendAgain(this.prisma.client, ticketOf(orphan));
     return orphans.length;
