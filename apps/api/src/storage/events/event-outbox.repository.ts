@@ -26,8 +26,9 @@ export class EventOutboxRepository {
   constructor(private readonly prisma: PrismaService) {}
 
   /**
-   * Takes events that are due, those due for longest first, and writes down their webhook deliveries in the same
-   * statement: one for each subscription, however often the event is taken.
+   * Takes events that are due, those due for longest first. The first take of an event writes down its webhook
+   * deliveries in the same statement, one for each subscription; later ones do not, because by then there may be
+   * subscriptions that were not there or were off, and deliveries that were removed after their time.
    */
   async take({ leaseMs, limit, exceptTypes }: TakeEvents): Promise<HeldEvent[]> {
     return await this.prisma.client.$queryRaw<HeldEvent[]>`
@@ -46,7 +47,7 @@ export class EventOutboxRepository {
         SELECT subscription.id, taken.id, taken.type, taken.payload, taken.created_at
         FROM taken CROSS JOIN LATERAL (
           SELECT id FROM core_webhook_subscription
-          WHERE workspace_id = taken.workspace_id AND is_active AND taken.type = ANY (event_types)
+          WHERE taken.attempts = 1 AND workspace_id = taken.workspace_id AND is_active AND taken.type = ANY (event_types)
           OFFSET 0 -- A few look-ups on the index, whatever PostgreSQL thinks of the number of events.
         ) AS subscription
         ON CONFLICT (subscription_id, event_id) DO NOTHING

@@ -8,6 +8,7 @@ import { createTestDatabase, type TestDatabase } from '../../../test/support/tes
 import { openOutbox, startTestEvents } from '../../../test/support/test-events.js';
 import type { Dial } from '../source/address-guard.js';
 import { EventDispatcher } from './event-dispatcher.js';
+import { EventRetention } from './event-retention.js';
 import { type WebhookDelivery, WebhookSubscriptions } from './webhook-subscriptions.js';
 
 /** A request as it arrived at the receiver. */
@@ -110,6 +111,16 @@ describe('WebhookSender', () => {
     return row?.ms ?? Number.NaN;
   }
 
+  /** As another process does after the end of one whose listeners had not settled. */
+  async function dispatchAgain(app: TestingModule, id: string): Promise<void> {
+    await database.query('UPDATE core_outbox_event SET dispatched_at = NULL, next_attempt_at = now() WHERE id = $1', [
+      id,
+    ]);
+    app.get(EventDispatcher, { strict: false }).poke();
+    await until(async () => (await outbox.read(id)).dispatchedAt !== null);
+    expect((await outbox.read(id)).attempts).toBe(2);
+  }
+
   it('posts an event that the workspace subscribed to, signed so that a receiver can verify it', async () => {
     const { webhooks } = await start();
     const { webhook, secret } = await subscribe(webhooks, `${receiverUrl}/hook?token=canary`);
@@ -176,6 +187,31 @@ describe('WebhookSender', () => {
     await until(async () => (await outbox.read(id)).attempts >= 4);
     expect(await readDeliveries()).toHaveLength(1);
     expect(arrivals).toHaveLength(1);
+  });
+
+  it('tells nobody of an event that was taken before the webhook was there, or was switched on', async () => {
+    const { app, webhooks } = await start();
+    const { webhook } = await subscribe(webhooks);
+    await webhooks.setActive({ workspaceId, id: webhook.id }, false);
+    const id = await outbox.insert('storage.file.done', {}, workspaceId);
+    await until(async () => (await outbox.read(id)).dispatchedAt !== null);
+    await webhooks.setActive({ workspaceId, id: webhook.id }, true);
+    await subscribe(webhooks);
+    await dispatchAgain(app, id);
+    expect(await readDeliveries()).toEqual([]);
+  });
+
+  it('sends no delivery again that was removed after its time, though its event is taken again', async () => {
+    const { app, webhooks } = await start({ variables: { EVENT_RETENTION_DAYS: '1' } });
+    await subscribe(webhooks);
+    const id = await outbox.insert('storage.file.done', {}, workspaceId);
+    await untilDelivery(({ status }) => status === 'DELIVERED');
+    await until(async () => (await outbox.read(id)).dispatchedAt !== null);
+    await database.query("UPDATE core_webhook_delivery SET finished_at = now() - interval '25 hours'");
+    await app.get(EventRetention, { strict: false }).removeOld();
+    expect(await readDeliveries()).toEqual([]);
+    await dispatchAgain(app, id);
+    expect(await readDeliveries()).toEqual([]);
   });
 
   it('sends what a process that died had written down and not sent', async () => {
