@@ -239,7 +239,10 @@ async function sendWebhooks(subscriptions: WebhookSubscriptionRepository, delive
   for (const isActive of [false, true]) {
     await subscriptions.setActive({ workspaceId, id: idOf('subscription', 0) }, isActive);
   }
-  await subscriptions.rotateSecret({ workspaceId, id: idOf('subscription', 0) }, sealed);
+  await subscriptions.rotateSecret(
+    { workspaceId, id: idOf('subscription', 0) },
+    { secretSealed: sealed, urlSealed: sealed },
+  );
   const take = { leaseMs: LEASE_MS, limit: 16, limitPerSubscription: 4, underWay: new Map([[id, 1]]) };
   const [delivered, failed, released] = await deliveries.take(take);
   if (delivered === undefined || failed === undefined || released === undefined) throw new Error('none is due');

@@ -1,4 +1,4 @@
-import { createHmac, randomUUID } from 'node:crypto';
+import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { TestingModule } from '@nestjs/testing';
 import { createTestDatabase, type TestDatabase } from '../../../test/support/test-database.js';
 import { openOutbox, startTestEvents } from '../../../test/support/test-events.js';
+import { TEST_ENCRYPTION_KEY } from '../../../test/support/test-token.js';
 import type { Dial } from '../source/address-guard.js';
 import { EventDispatcher } from './event-dispatcher.js';
 import { EventRetention } from './event-retention.js';
@@ -171,6 +172,42 @@ describe('WebhookSender', () => {
     await outbox.insert('storage.file.done', {}, workspaceId);
     await until(() => arrivals.length === 2);
     expect([secret, rotated.secret].map((key) => isSigned(arrivals[1] as Arrival, key))).toEqual([false, true]);
+  });
+
+  it('needs the key before no more after a rotation, and signs with the new secret alone without it', async () => {
+    const before = await start();
+    const { webhook } = await subscribe(before.webhooks);
+    await before.app.close();
+    const newKey = randomBytes(32).toString('base64');
+    const between = await start({
+      variables: { DATA_ENCRYPTION_KEY: newKey, DATA_ENCRYPTION_OLD_KEYS: TEST_ENCRYPTION_KEY },
+    });
+    const rotated = await between.webhooks.rotateSecret({ workspaceId, id: webhook.id });
+    await between.app.close();
+    await start({ variables: { DATA_ENCRYPTION_KEY: newKey } });
+    await outbox.insert('storage.file.done', {}, workspaceId);
+    await until(() => arrivals.length === 1);
+    expect(isSigned(arrivals[0] as Arrival, rotated.secret)).toBe(true);
+    expect(String(arrivals[0]?.headers['webhook-signature']).split(' ')).toHaveLength(1);
+  });
+
+  it('says what helps when the key of a webhook is not configured, and sends when it is again', async () => {
+    const { app, webhooks } = await start();
+    const { secret } = await subscribe(webhooks);
+    await app.close();
+    const DATA_ENCRYPTION_KEY = randomBytes(32).toString('base64');
+    const keyless = await start({ variables: { DATA_ENCRYPTION_KEY } });
+    await outbox.insert('storage.file.done', {}, workspaceId);
+    const { lastError } = await untilDelivery((delivery) => delivery.lastError !== null);
+    expect(lastError).toBe(
+      'the webhook cannot be opened: add the key before to DATA_ENCRYPTION_OLD_KEYS, or delete the webhook and make it again',
+    );
+    expect(arrivals).toEqual([]);
+    await keyless.app.close();
+    await start({ variables: { DATA_ENCRYPTION_KEY, DATA_ENCRYPTION_OLD_KEYS: TEST_ENCRYPTION_KEY } });
+    await database.query('UPDATE core_webhook_delivery SET next_attempt_at = now()');
+    await untilDelivery(({ status }) => status === 'DELIVERED');
+    expect(isSigned(arrivals[0] as Arrival, secret)).toBe(true);
   });
 
   it('makes one delivery of an event, however often it is dispatched', async () => {

@@ -13,6 +13,8 @@ const CONCURRENCY = 32;
 const CONCURRENCY_PER_SUBSCRIPTION = 4;
 /** By which a lease outlasts the time that a send may take. What is noted later than that is sent twice. */
 const LEASE_RESERVE_MS = 5_000;
+const CANNOT_BE_OPENED =
+  'the webhook cannot be opened: add the key before to DATA_ENCRYPTION_OLD_KEYS, or delete the webhook and make it again';
 
 /** Sends webhook deliveries until they arrive or a day of tries has passed. Any number of processes may run one. */
 @Injectable()
@@ -94,7 +96,7 @@ export class WebhookSender implements OnApplicationBootstrap, OnModuleDestroy {
     const body = JSON.stringify({ id, type, createdAt: occurredAt.toISOString(), data });
     const timestamp = Math.floor(Date.now() / 1_000);
     const opened = this.openSecrets(delivery);
-    if (opened === undefined) return { reason: 'the secret of the webhook cannot be opened: rotate it' };
+    if (opened === undefined) return { reason: CANNOT_BE_OPENED };
     const headers = {
       'content-type': 'application/json',
       'user-agent': USER_AGENT,
@@ -106,18 +108,22 @@ export class WebhookSender implements OnApplicationBootstrap, OnModuleDestroy {
     return await this.post.send({ url: opened.url, headers, body, timeoutMs }, this.stop.signal);
   }
 
-  /** Undefined when their key is not configured any more. */
+  /** Undefined when their key is not configured any more. A previous secret whose key is gone does not sign. */
   private openSecrets(delivery: HeldDelivery): { url: string; secrets: string[] } | undefined {
     const { subscriptionId: id, secretSealed, previousSecretSealed, urlSealed } = delivery;
-    const sealed = previousSecretSealed === null ? [secretSealed] : [secretSealed, previousSecretSealed];
+    const url = this.tryToOpen(urlSealed, urlContext(id));
+    const secret = this.tryToOpen(secretSealed, secretContext(id));
+    if (url === undefined || secret === undefined) return undefined;
+    const previous = previousSecretSealed && this.tryToOpen(previousSecretSealed, secretContext(id));
+    return { url, secrets: previous ? [secret, previous] : [secret] };
+  }
+
+  private tryToOpen(sealed: Uint8Array, context: string): string | undefined {
     try {
-      return {
-        url: this.secrets.open(urlSealed, urlContext(id)),
-        secrets: sealed.map((bytes) => this.secrets.open(bytes, secretContext(id))),
-      };
+      return this.secrets.open(sealed, context);
     } catch (error) {
       if (!(error instanceof SecretBoxError)) throw error;
-      this.logger.error({ err: error, subscriptionId: id }, 'secrets of a webhook cannot be opened');
+      this.logger.error({ err: error }, `the ${context} cannot be opened`);
       return undefined;
     }
   }
