@@ -243,8 +243,12 @@ async function sendWebhooks(subscriptions: WebhookSubscriptionRepository, delive
     { workspaceId, id: idOf('subscription', 0) },
     { secretSealed: sealed, urlSealed: sealed },
   );
-  const take = { leaseMs: LEASE_MS, limit: 16, limitPerSubscription: 4, underWay: new Map([[id, 1]]) };
-  const [delivered, failed, released] = await deliveries.take(take);
+  const [delivered, failed, released] = await deliveries.take({
+    leaseMs: LEASE_MS,
+    limit: 16,
+    perSubscription: { limit: 4, underWay: new Map([[id, 1]]) },
+    perWorkspace: { limit: 8, underWay: new Map([[workspaceId, 1]]) },
+  });
   if (delivered === undefined || failed === undefined || released === undefined) throw new Error('none is due');
   await deliveries.markDelivered(delivered, 204);
   await deliveries.postpone(failed, { responseStatus: 500, lastError: 'answered 500', retryAfterMs: 0 });

@@ -87,6 +87,16 @@ describe('WebhookSender', () => {
   const subscribe = (webhooks: WebhookSubscriptions, url = `${receiverUrl}/hook`) =>
     webhooks.create({ workspaceId, url, eventTypes: ['storage.file.done', 'storage.file.failed'] });
 
+  /** The responses that are left unanswered, as they come. */
+  function answerAllBut(slowPath: string): ServerResponse[] {
+    const hanging: ServerResponse[] = [];
+    answer = (response, { path }) => {
+      if (path === slowPath) hanging.push(response);
+      else response.writeHead(200).end();
+    };
+    return hanging;
+  }
+
   async function readDeliveries(): Promise<WebhookDelivery[]> {
     return await database.query<WebhookDelivery>(
       `SELECT id, subscription_id AS "subscriptionId", event_id AS "eventId", status, attempts,
@@ -460,6 +470,43 @@ describe('WebhookSender', () => {
     await until(() => arrivals.some(({ path }) => path === '/quick'));
     expect(performance.now() - began).toBeLessThan(3_000);
     expect(arrivals.filter(({ path }) => path === '/slow')).toHaveLength(4);
+  });
+
+  it('lets the slow receivers of a workspace delay its own deliveries alone', async () => {
+    const { webhooks } = await start({ variables: { WEBHOOK_TIMEOUT_MS: '60000' } });
+    answerAllBut('/slow');
+    for (let count = 0; count < 20; count += 1) await subscribe(webhooks, `${receiverUrl}/slow`);
+    for (let count = 0; count < 2; count += 1) await outbox.insert('storage.file.done', {}, workspaceId);
+    await until(() => arrivals.length === 8); // As many as one workspace may have under way.
+    workspaceId = await database.createWorkspace();
+    await subscribe(webhooks, `${receiverUrl}/quick`);
+    await outbox.insert('storage.file.done', {}, workspaceId);
+    await until(() => arrivals.some(({ path }) => path === '/quick'));
+    expect(arrivals.filter(({ path }) => path === '/slow')).toHaveLength(8);
+  });
+
+  it.each<[whose: string, workspaces: number, isOfSameWorkspace: boolean]>([
+    ['a subscription of the same workspace', 1, true],
+    ['another workspace', 4, false],
+  ])('gives the next free place to %s, however long others have waited', async (_whose, workspaces, isOfSame) => {
+    const { webhooks } = await start({ variables: { WEBHOOK_TIMEOUT_MS: '60000' } });
+    const hanging = answerAllBut('/slow');
+    for (let workspace = 0; workspace < workspaces; workspace += 1) {
+      workspaceId = await database.createWorkspace();
+      for (let count = 0; count < 2; count += 1) {
+        await webhooks.create({ workspaceId, url: `${receiverUrl}/slow`, eventTypes: ['storage.file.done'] });
+      }
+      for (let count = 0; count < 6; count += 1) await outbox.insert('storage.file.done', {}, workspaceId);
+    }
+    await until(() => hanging.length === workspaces * 8);
+    if (!isOfSame) workspaceId = await database.createWorkspace();
+    const eventTypes = ['storage.file.failed'] as const;
+    await webhooks.create({ workspaceId, url: `${receiverUrl}/quick`, eventTypes });
+    const eventId = await outbox.insert('storage.file.failed', {}, workspaceId);
+    await untilDelivery((delivery) => delivery.eventId === eventId);
+    hanging[0]?.writeHead(200).end();
+    await until(() => arrivals.length > workspaces * 8);
+    expect(arrivals[workspaces * 8]?.path).toBe('/quick');
   });
 
   it('has no more webhooks in a workspace than events can be written down for', async () => {

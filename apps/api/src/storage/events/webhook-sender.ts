@@ -8,8 +8,9 @@ import { signWebhook } from './webhook-signature.js';
 import { secretContext, urlContext } from './webhook-subscriptions.js';
 
 const USER_AGENT = 's3-transfer/0.1';
-/** Deliveries that this process sends at once, and of those, how many to one subscription. */
+/** Deliveries that this process sends at once, and of those, how many of one workspace and to one subscription. */
 const CONCURRENCY = 32;
+const CONCURRENCY_PER_WORKSPACE = 8;
 const CONCURRENCY_PER_SUBSCRIPTION = 4;
 /** By which a lease outlasts the time that a send may take. What is noted later than that is sent twice. */
 const LEASE_RESERVE_MS = 5_000;
@@ -54,8 +55,8 @@ export class WebhookSender implements OnApplicationBootstrap, OnModuleDestroy {
     const deliveries = await this.deliveries.take({
       leaseMs: this.options.events.webhookTimeoutMs + LEASE_RESERVE_MS,
       limit,
-      limitPerSubscription: CONCURRENCY_PER_SUBSCRIPTION,
-      underWay: this.countBySubscription(),
+      perSubscription: { limit: CONCURRENCY_PER_SUBSCRIPTION, underWay: this.countBy('subscriptionId') },
+      perWorkspace: { limit: CONCURRENCY_PER_WORKSPACE, underWay: this.countBy('workspaceId') },
     });
     for (const delivery of deliveries) {
       const send = this.send(delivery).finally(() => {
@@ -66,11 +67,9 @@ export class WebhookSender implements OnApplicationBootstrap, OnModuleDestroy {
     }
   }
 
-  private countBySubscription(): Map<string, number> {
+  private countBy(owner: 'subscriptionId' | 'workspaceId'): Map<string, number> {
     const counts = new Map<string, number>();
-    for (const { subscriptionId } of this.sends.keys()) {
-      counts.set(subscriptionId, (counts.get(subscriptionId) ?? 0) + 1);
-    }
+    for (const { [owner]: id } of this.sends.keys()) counts.set(id, (counts.get(id) ?? 0) + 1);
     return counts;
   }
 
