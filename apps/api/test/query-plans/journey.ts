@@ -217,7 +217,8 @@ async function audit(records: RecordRepository) {
 }
 
 async function tellEvents(outbox: EventOutboxRepository) {
-  const held = await outbox.take({ leaseMs: LEASE_MS, limit: 50, exceptTypes: ['recording.ready'] });
+  const exceptShares = [{ workspaceId, type: 'storage.file.deleted' }];
+  const held = await outbox.take({ leaseMs: LEASE_MS, limit: 50, exceptTypes: ['recording.ready'], exceptShares });
   const [told, failed, ...others] = held;
   if (told === undefined || failed === undefined) throw new Error('the crowd has events that are due');
   await outbox.renew(held, LEASE_MS);
