@@ -217,7 +217,8 @@ async function audit(records: RecordRepository) {
 }
 
 async function tellEvents(outbox: EventOutboxRepository) {
-  const held = await outbox.take({ leaseMs: LEASE_MS, limit: 50, exceptTypes: ['recording.ready'] });
+  const exceptShares = [{ workspaceId, type: 'storage.file.deleted' }];
+  const held = await outbox.take({ leaseMs: LEASE_MS, limit: 50, exceptTypes: ['recording.ready'], exceptShares });
   const [told, failed, ...others] = held;
   if (told === undefined || failed === undefined) throw new Error('the crowd has events that are due');
   await outbox.renew(held, LEASE_MS);
@@ -239,9 +240,16 @@ async function sendWebhooks(subscriptions: WebhookSubscriptionRepository, delive
   for (const isActive of [false, true]) {
     await subscriptions.setActive({ workspaceId, id: idOf('subscription', 0) }, isActive);
   }
-  await subscriptions.rotateSecret({ workspaceId, id: idOf('subscription', 0) }, sealed);
-  const take = { leaseMs: LEASE_MS, limit: 16, limitPerSubscription: 4, underWay: new Map([[id, 1]]) };
-  const [delivered, failed, released] = await deliveries.take(take);
+  await subscriptions.rotateSecret(
+    { workspaceId, id: idOf('subscription', 0) },
+    { secretSealed: sealed, urlSealed: sealed },
+  );
+  const [delivered, failed, released] = await deliveries.take({
+    leaseMs: LEASE_MS,
+    limit: 16,
+    perSubscription: { limit: 4, underWay: new Map([[id, 1]]) },
+    perWorkspace: { limit: 8, underWay: new Map([[workspaceId, 1]]) },
+  });
   if (delivered === undefined || failed === undefined || released === undefined) throw new Error('none is due');
   await deliveries.markDelivered(delivered, 204);
   await deliveries.postpone(failed, { responseStatus: 500, lastError: 'answered 500', retryAfterMs: 0 });

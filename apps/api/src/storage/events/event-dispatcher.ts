@@ -3,6 +3,7 @@ import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleD
 import { EventEmitter2, EventEmitterReadinessWatcher } from '@nestjs/event-emitter';
 import { describeTransferError, StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
+import { findCrowds } from './event-crowds.js';
 import { EventOutboxRepository, type HeldEvent } from './event-outbox.repository.js';
 import { PollLoop } from './poll-loop.js';
 
@@ -10,8 +11,11 @@ import { PollLoop } from './poll-loop.js';
 const BATCH_SIZE = 50;
 /** Between two batches whose listeners take longer: they ask the database, which is not to be asked by all at once. */
 const BATCH_PACE_MS = 100;
-/** Events of one type whose listeners may run at once. Waiting costs little: this only keeps memory bounded. */
-const HELD_PER_TYPE = 10_000;
+/**
+ * Events of one type whose listeners may run at once, and of those, of one workspace, which must not keep that type from
+ * the others. Waiting costs little: this only keeps memory bounded.
+ */
+const HELD_LIMITS = { perType: 10_000, perWorkspace: 2_500 };
 /** Renewals that fit into one lease: two may fail before it runs out. */
 const RENEWALS_PER_LEASE = 3;
 
@@ -88,7 +92,7 @@ export class EventDispatcher implements OnApplicationBootstrap, OnModuleDestroy 
       const events = await this.outbox.take({
         leaseMs: this.options.leaseMs,
         limit: BATCH_SIZE,
-        exceptTypes: this.findCrowdedTypes(),
+        ...findCrowds(this.held.values(), HELD_LIMITS),
       });
       if (this.stop.signal.aborted) await this.release(events);
       if (events.length === 0 || this.stop.signal.aborted) return;
@@ -163,12 +167,6 @@ export class EventDispatcher implements OnApplicationBootstrap, OnModuleDestroy 
     await this.outbox.release(events).catch((error: unknown) => {
       this.logger.warn({ err: error }, 'events were not let go of: they are due when their leases end');
     });
-  }
-
-  private findCrowdedTypes(): string[] {
-    const counts = new Map<string, number>();
-    for (const { type } of this.held.values()) counts.set(type, (counts.get(type) ?? 0) + 1);
-    return [...counts].filter(([, count]) => count >= HELD_PER_TYPE).map(([type]) => type);
   }
 
   private async waitAtMost(limitMs: number, work: Promise<unknown>): Promise<void> {

@@ -5,8 +5,15 @@ import { PrismaService } from '../../prisma/prisma.service.js';
 export interface HeldEvent {
   readonly id: string;
   readonly type: string;
+  readonly workspaceId: string;
   readonly payload: Readonly<Record<string, unknown>>;
   readonly attempts: number;
+}
+
+/** The events of one type in one workspace. */
+export interface EventShare {
+  readonly workspaceId: string;
+  readonly type: string;
 }
 
 export interface TakeEvents {
@@ -15,6 +22,7 @@ export interface TakeEvents {
   limit: number;
   /** Of which no more are wanted now. */
   exceptTypes: readonly string[];
+  exceptShares: readonly EventShare[];
 }
 
 /** Events whose listeners fail for longer are given up. */
@@ -26,10 +34,13 @@ export class EventOutboxRepository {
   constructor(private readonly prisma: PrismaService) {}
 
   /**
-   * Takes events that are due, those due for longest first, and writes down their webhook deliveries in the same
-   * statement: one for each subscription, however often the event is taken.
+   * Takes events that are due, those due for longest first. The first take of an event writes down its webhook
+   * deliveries in the same statement, one for each subscription; later ones do not, because by then there may be
+   * subscriptions that were not there or were off, and deliveries that were removed after their time.
    */
-  async take({ leaseMs, limit, exceptTypes }: TakeEvents): Promise<HeldEvent[]> {
+  async take({ leaseMs, limit, exceptTypes, exceptShares }: TakeEvents): Promise<HeldEvent[]> {
+    const workspaceIds = exceptShares.map(({ workspaceId }) => workspaceId);
+    const types = exceptShares.map(({ type }) => type);
     return await this.prisma.client.$queryRaw<HeldEvent[]>`
       WITH taken AS (
         UPDATE core_outbox_event
@@ -38,6 +49,7 @@ export class EventOutboxRepository {
           SELECT id FROM core_outbox_event
           WHERE given_up_at IS NULL AND dispatched_at IS NULL AND next_attempt_at <= now()
             AND type <> ALL (${exceptTypes}::text[])
+            AND (workspace_id, type) NOT IN (SELECT * FROM unnest(${workspaceIds}::uuid[], ${types}::text[]))
           ORDER BY next_attempt_at LIMIT ${limit}
           FOR UPDATE SKIP LOCKED))
         RETURNING id, type, payload, attempts, workspace_id, created_at
@@ -46,12 +58,12 @@ export class EventOutboxRepository {
         SELECT subscription.id, taken.id, taken.type, taken.payload, taken.created_at
         FROM taken CROSS JOIN LATERAL (
           SELECT id FROM core_webhook_subscription
-          WHERE workspace_id = taken.workspace_id AND is_active AND taken.type = ANY (event_types)
+          WHERE taken.attempts = 1 AND workspace_id = taken.workspace_id AND is_active AND taken.type = ANY (event_types)
           OFFSET 0 -- A few look-ups on the index, whatever PostgreSQL thinks of the number of events.
         ) AS subscription
         ON CONFLICT (subscription_id, event_id) DO NOTHING
       )
-      SELECT id, type, payload, attempts FROM taken`;
+      SELECT id, type, workspace_id AS "workspaceId", payload, attempts FROM taken`;
   }
 
   /** Renews the lease of all of them at once, and resolves to the ids of those that are still this taker's. */

@@ -11,6 +11,7 @@ export interface HeldDelivery {
   readonly id: string;
   readonly attempts: number;
   readonly subscriptionId: string;
+  readonly workspaceId: string;
   readonly eventId: string;
   readonly eventType: string;
   readonly payload: unknown;
@@ -21,13 +22,18 @@ export interface HeldDelivery {
   readonly previousSecretSealed: Uint8Array | null;
 }
 
+/** How many deliveries of each there may be under way, and by its id, how many this process sends already. */
+export interface DeliveryShare {
+  limit: number;
+  underWay: ReadonlyMap<string, number>;
+}
+
 export interface TakeDeliveries {
   leaseMs: number;
   limit: number;
-  /** Of one subscription, so that a slow receiver delays its own alone. */
-  limitPerSubscription: number;
-  /** How many of a subscription this process sends already, by its id. */
-  underWay: ReadonlyMap<string, number>;
+  /** So that a slow receiver delays its own alone, and those of one workspace no other's. */
+  perSubscription: DeliveryShare;
+  perWorkspace: DeliveryShare;
 }
 
 export interface FailedDelivery {
@@ -52,8 +58,12 @@ const GIVE_UP_AFTER_HOURS = 24;
 export class WebhookDeliveryRepository {
   constructor(private readonly prisma: PrismaService) {}
 
-  /** Takes deliveries that are due; others see them due again after `leaseMs`. */
-  async take({ leaseMs, limit, limitPerSubscription, underWay }: TakeDeliveries): Promise<HeldDelivery[]> {
+  /**
+   * Takes deliveries that are due; others see them due again after `leaseMs`. First come the workspaces with the fewest
+   * under way, and of a workspace the subscriptions with the fewest. Between equals it is drawn: by age, those with the
+   * longest backlog would always come first.
+   */
+  async take({ leaseMs, limit, perSubscription, perWorkspace }: TakeDeliveries): Promise<HeldDelivery[]> {
     return await this.prisma.client.$queryRaw<HeldDelivery[]>`
       WITH RECURSIVE waiting AS (
         -- One look at the index a subscription, instead of one a delivery.
@@ -64,31 +74,43 @@ export class WebhookDeliveryRepository {
           ORDER BY subscription_id LIMIT 1)
         FROM waiting WHERE waiting.subscription_id IS NOT NULL
       ), due AS (
-        SELECT first.id FROM waiting
+        SELECT first.id, owner.workspace_id, coalesce(under_way.count, 0)
+            + row_number() OVER (PARTITION BY owner.id ORDER BY first.next_attempt_at) AS of_subscription
+        FROM waiting
           CROSS JOIN LATERAL (
-            SELECT id FROM core_webhook_subscription WHERE id = waiting.subscription_id AND is_active OFFSET 0
+            SELECT id, workspace_id FROM core_webhook_subscription
+            WHERE id = waiting.subscription_id AND is_active OFFSET 0
           ) AS owner
-          LEFT JOIN unnest(${[...underWay.keys()]}::uuid[], ${[...underWay.values()]}::int[])
+          LEFT JOIN unnest(${idsOf(perSubscription)}::uuid[], ${countsOf(perSubscription)}::int[])
             AS under_way (subscription_id, count) ON under_way.subscription_id = owner.id
           CROSS JOIN LATERAL (
-            SELECT id FROM core_webhook_delivery
+            SELECT id, next_attempt_at FROM core_webhook_delivery
             WHERE status = 'PENDING' AND subscription_id = waiting.subscription_id AND next_attempt_at <= now()
-            ORDER BY next_attempt_at LIMIT greatest(0, ${limitPerSubscription} - coalesce(under_way.count, 0))
+            ORDER BY next_attempt_at LIMIT greatest(0, ${perSubscription.limit} - coalesce(under_way.count, 0))
           ) AS first
+      ), within_workspace AS (
+        SELECT due.id, coalesce(under_way.count, 0)
+            + row_number() OVER (PARTITION BY due.workspace_id ORDER BY of_subscription, random()) AS of_workspace
+        FROM due
+          LEFT JOIN unnest(${idsOf(perWorkspace)}::uuid[], ${countsOf(perWorkspace)}::int[])
+            AS under_way (workspace_id, count) ON under_way.workspace_id = due.workspace_id
       )
       UPDATE core_webhook_delivery AS delivery
       SET attempts = attempts + 1, next_attempt_at = now() + ${leaseMs} * interval '1 millisecond'
       FROM core_webhook_subscription AS subscription
       WHERE subscription.id = delivery.subscription_id
         AND delivery.id = ANY (ARRAY(
-          SELECT candidate.id FROM core_webhook_delivery AS candidate
-          WHERE candidate.id = ANY (ARRAY(SELECT id FROM due))
-            AND candidate.status = 'PENDING' AND candidate.next_attempt_at <= now()
-          ORDER BY candidate.next_attempt_at LIMIT ${limit}
+          SELECT candidate.id
+          FROM unnest(ARRAY(
+              SELECT id FROM within_workspace WHERE of_workspace <= ${perWorkspace.limit} ORDER BY of_workspace, random()
+            )) WITH ORDINALITY AS chosen (id, place)
+            JOIN core_webhook_delivery AS candidate ON candidate.id = chosen.id
+          WHERE candidate.status = 'PENDING' AND candidate.next_attempt_at <= now()
+          ORDER BY chosen.place LIMIT ${limit}
           FOR UPDATE OF candidate SKIP LOCKED))
-      RETURNING delivery.id, attempts, subscription_id AS "subscriptionId", event_id AS "eventId",
-        event_type AS "eventType", payload, occurred_at AS "occurredAt", url_sealed AS "urlSealed",
-        secret_sealed AS "secretSealed",
+      RETURNING delivery.id, attempts, subscription_id AS "subscriptionId", workspace_id AS "workspaceId",
+        event_id AS "eventId", event_type AS "eventType", payload, occurred_at AS "occurredAt",
+        url_sealed AS "urlSealed", secret_sealed AS "secretSealed",
         CASE WHEN previous_secret_until > now() THEN previous_secret_sealed END AS "previousSecretSealed"`;
   }
 
@@ -176,3 +198,6 @@ export class WebhookDeliveryRepository {
         FOR UPDATE SKIP LOCKED))`;
   }
 }
+
+const idsOf = ({ underWay }: DeliveryShare) => [...underWay.keys()];
+const countsOf = ({ underWay }: DeliveryShare) => [...underWay.values()];

@@ -1,4 +1,4 @@
-import { createHmac, randomUUID } from 'node:crypto';
+import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,8 +6,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { TestingModule } from '@nestjs/testing';
 import { createTestDatabase, type TestDatabase } from '../../../test/support/test-database.js';
 import { openOutbox, startTestEvents } from '../../../test/support/test-events.js';
+import { TEST_ENCRYPTION_KEY } from '../../../test/support/test-token.js';
 import type { Dial } from '../source/address-guard.js';
 import { EventDispatcher } from './event-dispatcher.js';
+import { EventRetention } from './event-retention.js';
 import { type WebhookDelivery, WebhookSubscriptions } from './webhook-subscriptions.js';
 
 /** A request as it arrived at the receiver. */
@@ -85,6 +87,16 @@ describe('WebhookSender', () => {
   const subscribe = (webhooks: WebhookSubscriptions, url = `${receiverUrl}/hook`) =>
     webhooks.create({ workspaceId, url, eventTypes: ['storage.file.done', 'storage.file.failed'] });
 
+  /** The responses that are left unanswered, as they come. */
+  function answerAllBut(slowPath: string): ServerResponse[] {
+    const hanging: ServerResponse[] = [];
+    answer = (response, { path }) => {
+      if (path === slowPath) hanging.push(response);
+      else response.writeHead(200).end();
+    };
+    return hanging;
+  }
+
   async function readDeliveries(): Promise<WebhookDelivery[]> {
     return await database.query<WebhookDelivery>(
       `SELECT id, subscription_id AS "subscriptionId", event_id AS "eventId", status, attempts,
@@ -108,6 +120,16 @@ describe('WebhookSender', () => {
       [id],
     );
     return row?.ms ?? Number.NaN;
+  }
+
+  /** As another process does after the end of one whose listeners had not settled. */
+  async function dispatchAgain(app: TestingModule, id: string): Promise<void> {
+    await database.query('UPDATE core_outbox_event SET dispatched_at = NULL, next_attempt_at = now() WHERE id = $1', [
+      id,
+    ]);
+    app.get(EventDispatcher, { strict: false }).poke();
+    await until(async () => (await outbox.read(id)).dispatchedAt !== null);
+    expect((await outbox.read(id)).attempts).toBe(2);
   }
 
   it('posts an event that the workspace subscribed to, signed so that a receiver can verify it', async () => {
@@ -162,6 +184,42 @@ describe('WebhookSender', () => {
     expect([secret, rotated.secret].map((key) => isSigned(arrivals[1] as Arrival, key))).toEqual([false, true]);
   });
 
+  it('needs the key before no more after a rotation, and signs with the new secret alone without it', async () => {
+    const before = await start();
+    const { webhook } = await subscribe(before.webhooks);
+    await before.app.close();
+    const newKey = randomBytes(32).toString('base64');
+    const between = await start({
+      variables: { DATA_ENCRYPTION_KEY: newKey, DATA_ENCRYPTION_OLD_KEYS: TEST_ENCRYPTION_KEY },
+    });
+    const rotated = await between.webhooks.rotateSecret({ workspaceId, id: webhook.id });
+    await between.app.close();
+    await start({ variables: { DATA_ENCRYPTION_KEY: newKey } });
+    await outbox.insert('storage.file.done', {}, workspaceId);
+    await until(() => arrivals.length === 1);
+    expect(isSigned(arrivals[0] as Arrival, rotated.secret)).toBe(true);
+    expect(String(arrivals[0]?.headers['webhook-signature']).split(' ')).toHaveLength(1);
+  });
+
+  it('says what helps when the key of a webhook is not configured, and sends when it is again', async () => {
+    const { app, webhooks } = await start();
+    const { secret } = await subscribe(webhooks);
+    await app.close();
+    const DATA_ENCRYPTION_KEY = randomBytes(32).toString('base64');
+    const keyless = await start({ variables: { DATA_ENCRYPTION_KEY } });
+    await outbox.insert('storage.file.done', {}, workspaceId);
+    const { lastError } = await untilDelivery((delivery) => delivery.lastError !== null);
+    expect(lastError).toBe(
+      'the webhook cannot be opened: add the key before to DATA_ENCRYPTION_OLD_KEYS, or delete the webhook and make it again',
+    );
+    expect(arrivals).toEqual([]);
+    await keyless.app.close();
+    await start({ variables: { DATA_ENCRYPTION_KEY, DATA_ENCRYPTION_OLD_KEYS: TEST_ENCRYPTION_KEY } });
+    await database.query('UPDATE core_webhook_delivery SET next_attempt_at = now()');
+    await untilDelivery(({ status }) => status === 'DELIVERED');
+    expect(isSigned(arrivals[0] as Arrival, secret)).toBe(true);
+  });
+
   it('makes one delivery of an event, however often it is dispatched', async () => {
     const { app, webhooks } = await start();
     await subscribe(webhooks);
@@ -176,6 +234,31 @@ describe('WebhookSender', () => {
     await until(async () => (await outbox.read(id)).attempts >= 4);
     expect(await readDeliveries()).toHaveLength(1);
     expect(arrivals).toHaveLength(1);
+  });
+
+  it('tells nobody of an event that was taken before the webhook was there, or was switched on', async () => {
+    const { app, webhooks } = await start();
+    const { webhook } = await subscribe(webhooks);
+    await webhooks.setActive({ workspaceId, id: webhook.id }, false);
+    const id = await outbox.insert('storage.file.done', {}, workspaceId);
+    await until(async () => (await outbox.read(id)).dispatchedAt !== null);
+    await webhooks.setActive({ workspaceId, id: webhook.id }, true);
+    await subscribe(webhooks);
+    await dispatchAgain(app, id);
+    expect(await readDeliveries()).toEqual([]);
+  });
+
+  it('sends no delivery again that was removed after its time, though its event is taken again', async () => {
+    const { app, webhooks } = await start({ variables: { EVENT_RETENTION_DAYS: '1' } });
+    await subscribe(webhooks);
+    const id = await outbox.insert('storage.file.done', {}, workspaceId);
+    await untilDelivery(({ status }) => status === 'DELIVERED');
+    await until(async () => (await outbox.read(id)).dispatchedAt !== null);
+    await database.query("UPDATE core_webhook_delivery SET finished_at = now() - interval '25 hours'");
+    await app.get(EventRetention, { strict: false }).removeOld();
+    expect(await readDeliveries()).toEqual([]);
+    await dispatchAgain(app, id);
+    expect(await readDeliveries()).toEqual([]);
   });
 
   it('sends what a process that died had written down and not sent', async () => {
@@ -387,6 +470,43 @@ describe('WebhookSender', () => {
     await until(() => arrivals.some(({ path }) => path === '/quick'));
     expect(performance.now() - began).toBeLessThan(3_000);
     expect(arrivals.filter(({ path }) => path === '/slow')).toHaveLength(4);
+  });
+
+  it('lets the slow receivers of a workspace delay its own deliveries alone', async () => {
+    const { webhooks } = await start({ variables: { WEBHOOK_TIMEOUT_MS: '60000' } });
+    answerAllBut('/slow');
+    for (let count = 0; count < 20; count += 1) await subscribe(webhooks, `${receiverUrl}/slow`);
+    for (let count = 0; count < 2; count += 1) await outbox.insert('storage.file.done', {}, workspaceId);
+    await until(() => arrivals.length === 8); // As many as one workspace may have under way.
+    workspaceId = await database.createWorkspace();
+    await subscribe(webhooks, `${receiverUrl}/quick`);
+    await outbox.insert('storage.file.done', {}, workspaceId);
+    await until(() => arrivals.some(({ path }) => path === '/quick'));
+    expect(arrivals.filter(({ path }) => path === '/slow')).toHaveLength(8);
+  });
+
+  it.each<[whose: string, workspaces: number, isOfSameWorkspace: boolean]>([
+    ['a subscription of the same workspace', 1, true],
+    ['another workspace', 4, false],
+  ])('gives the next free place to %s, however long others have waited', async (_whose, workspaces, isOfSame) => {
+    const { webhooks } = await start({ variables: { WEBHOOK_TIMEOUT_MS: '60000' } });
+    const hanging = answerAllBut('/slow');
+    for (let workspace = 0; workspace < workspaces; workspace += 1) {
+      workspaceId = await database.createWorkspace();
+      for (let count = 0; count < 2; count += 1) {
+        await webhooks.create({ workspaceId, url: `${receiverUrl}/slow`, eventTypes: ['storage.file.done'] });
+      }
+      for (let count = 0; count < 6; count += 1) await outbox.insert('storage.file.done', {}, workspaceId);
+    }
+    await until(() => hanging.length === workspaces * 8);
+    if (!isOfSame) workspaceId = await database.createWorkspace();
+    const eventTypes = ['storage.file.failed'] as const;
+    await webhooks.create({ workspaceId, url: `${receiverUrl}/quick`, eventTypes });
+    const eventId = await outbox.insert('storage.file.failed', {}, workspaceId);
+    await untilDelivery((delivery) => delivery.eventId === eventId);
+    hanging[0]?.writeHead(200).end();
+    await until(() => arrivals.length > workspaces * 8);
+    expect(arrivals[workspaces * 8]?.path).toBe('/quick');
   });
 
   it('has no more webhooks in a workspace than events can be written down for', async () => {

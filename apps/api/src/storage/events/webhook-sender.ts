@@ -8,11 +8,14 @@ import { signWebhook } from './webhook-signature.js';
 import { secretContext, urlContext } from './webhook-subscriptions.js';
 
 const USER_AGENT = 's3-transfer/0.1';
-/** Deliveries that this process sends at once, and of those, how many to one subscription. */
+/** Deliveries that this process sends at once, and of those, how many of one workspace and to one subscription. */
 const CONCURRENCY = 32;
+const CONCURRENCY_PER_WORKSPACE = 8;
 const CONCURRENCY_PER_SUBSCRIPTION = 4;
 /** By which a lease outlasts the time that a send may take. What is noted later than that is sent twice. */
 const LEASE_RESERVE_MS = 5_000;
+const CANNOT_BE_OPENED =
+  'the webhook cannot be opened: add the key before to DATA_ENCRYPTION_OLD_KEYS, or delete the webhook and make it again';
 
 /** Sends webhook deliveries until they arrive or a day of tries has passed. Any number of processes may run one. */
 @Injectable()
@@ -52,8 +55,8 @@ export class WebhookSender implements OnApplicationBootstrap, OnModuleDestroy {
     const deliveries = await this.deliveries.take({
       leaseMs: this.options.events.webhookTimeoutMs + LEASE_RESERVE_MS,
       limit,
-      limitPerSubscription: CONCURRENCY_PER_SUBSCRIPTION,
-      underWay: this.countBySubscription(),
+      perSubscription: { limit: CONCURRENCY_PER_SUBSCRIPTION, underWay: this.countBy('subscriptionId') },
+      perWorkspace: { limit: CONCURRENCY_PER_WORKSPACE, underWay: this.countBy('workspaceId') },
     });
     for (const delivery of deliveries) {
       const send = this.send(delivery).finally(() => {
@@ -64,11 +67,9 @@ export class WebhookSender implements OnApplicationBootstrap, OnModuleDestroy {
     }
   }
 
-  private countBySubscription(): Map<string, number> {
+  private countBy(owner: 'subscriptionId' | 'workspaceId'): Map<string, number> {
     const counts = new Map<string, number>();
-    for (const { subscriptionId } of this.sends.keys()) {
-      counts.set(subscriptionId, (counts.get(subscriptionId) ?? 0) + 1);
-    }
+    for (const { [owner]: id } of this.sends.keys()) counts.set(id, (counts.get(id) ?? 0) + 1);
     return counts;
   }
 
@@ -94,7 +95,7 @@ export class WebhookSender implements OnApplicationBootstrap, OnModuleDestroy {
     const body = JSON.stringify({ id, type, createdAt: occurredAt.toISOString(), data });
     const timestamp = Math.floor(Date.now() / 1_000);
     const opened = this.openSecrets(delivery);
-    if (opened === undefined) return { reason: 'the secret of the webhook cannot be opened: rotate it' };
+    if (opened === undefined) return { reason: CANNOT_BE_OPENED };
     const headers = {
       'content-type': 'application/json',
       'user-agent': USER_AGENT,
@@ -106,18 +107,22 @@ export class WebhookSender implements OnApplicationBootstrap, OnModuleDestroy {
     return await this.post.send({ url: opened.url, headers, body, timeoutMs }, this.stop.signal);
   }
 
-  /** Undefined when their key is not configured any more. */
+  /** Undefined when their key is not configured any more. A previous secret whose key is gone does not sign. */
   private openSecrets(delivery: HeldDelivery): { url: string; secrets: string[] } | undefined {
     const { subscriptionId: id, secretSealed, previousSecretSealed, urlSealed } = delivery;
-    const sealed = previousSecretSealed === null ? [secretSealed] : [secretSealed, previousSecretSealed];
+    const url = this.tryToOpen(urlSealed, urlContext(id));
+    const secret = this.tryToOpen(secretSealed, secretContext(id));
+    if (url === undefined || secret === undefined) return undefined;
+    const previous = previousSecretSealed && this.tryToOpen(previousSecretSealed, secretContext(id));
+    return { url, secrets: previous ? [secret, previous] : [secret] };
+  }
+
+  private tryToOpen(sealed: Uint8Array, context: string): string | undefined {
     try {
-      return {
-        url: this.secrets.open(urlSealed, urlContext(id)),
-        secrets: sealed.map((bytes) => this.secrets.open(bytes, secretContext(id))),
-      };
+      return this.secrets.open(sealed, context);
     } catch (error) {
       if (!(error instanceof SecretBoxError)) throw error;
-      this.logger.error({ err: error, subscriptionId: id }, 'secrets of a webhook cannot be opened');
+      this.logger.error({ err: error }, `the ${context} cannot be opened`);
       return undefined;
     }
   }

@@ -79,11 +79,14 @@ export class WebhookSubscriptionRepository {
   }
 
   /** The secret of now becomes the previous one, in the same statement. False: there is no such subscription. */
-  async rotateSecret({ workspaceId, id }: WebhookKey, secretSealed: Uint8Array): Promise<boolean> {
+  async rotateSecret(
+    { workspaceId, id }: WebhookKey,
+    { secretSealed, urlSealed }: { secretSealed: Uint8Array; urlSealed: Uint8Array },
+  ): Promise<boolean> {
     const changed = await this.prisma.client.$executeRaw`
       UPDATE core_webhook_subscription
-      SET previous_secret_sealed = secret_sealed, secret_sealed = ${secretSealed}, updated_at = now(),
-        previous_secret_until = now() + ${PREVIOUS_SECRET_HOURS} * interval '1 hour'
+      SET previous_secret_sealed = secret_sealed, secret_sealed = ${secretSealed}, url_sealed = ${urlSealed},
+        updated_at = now(), previous_secret_until = now() + ${PREVIOUS_SECRET_HOURS} * interval '1 hour'
       WHERE workspace_id = ${workspaceId}::uuid AND id = ${id}::uuid`;
     return changed > 0;
   }

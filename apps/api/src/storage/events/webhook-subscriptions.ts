@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { SecretBox } from '../../config/secret-box.js';
+import { SecretBox, SecretBoxError } from '../../config/secret-box.js';
 import { GuardedPost } from '../source/guarded-post.js';
 import { redactSourceUrl } from '../source/source-url.js';
 import { StorageError } from '../storage.errors.js';
@@ -90,15 +90,30 @@ export class WebhookSubscriptions {
   }
 
   /**
-   * A new secret; the one before signs beside it for a day.
+   * A new secret; the one before signs beside it for a day. The URL is sealed anew with it, so that after a change of
+   * DATA_ENCRYPTION_KEY nothing needs the key before.
    *
    * @throws StorageError WEBHOOK_NOT_FOUND
    */
   async rotateSecret(key: WebhookKey): Promise<{ webhook: WebhookSubscription; secret: string }> {
     const secret = createWebhookSecret();
-    const sealed = this.secrets.seal(secret, secretContext(key.id));
+    const { urlSealed } = await this.find(key);
+    const sealed = {
+      secretSealed: this.secrets.seal(secret, secretContext(key.id)),
+      urlSealed: this.sealAnew(urlSealed, urlContext(key.id)),
+    };
     if (!(await this.subscriptions.rotateSecret(key, sealed))) throw webhookNotFound(key);
     return { webhook: await this.find(key), secret };
+  }
+
+  /** What cannot be opened stays as it is: its key may be configured again. */
+  private sealAnew(sealed: Uint8Array, context: string): Uint8Array {
+    try {
+      return this.secrets.seal(this.secrets.open(sealed, context), context);
+    } catch (error) {
+      if (error instanceof SecretBoxError) return sealed;
+      throw error;
+    }
   }
 
   /** @throws StorageError WEBHOOK_NOT_FOUND, INVALID_CURSOR */
