@@ -121,6 +121,7 @@ export class Stage {
       TRANSFER_MAX_ATTEMPTS: 1,
       TRANSFER_CONCURRENCY,
       TRANSFER_CONCURRENCY_PER_HOST: TRANSFER_CONCURRENCY,
+      TRANSFER_CONCURRENCY_PER_WORKSPACE: TRANSFER_CONCURRENCY,
       TRANSFER_MEMORY_BYTES,
       TRANSFER_SLOW_BYTES_PER_SECOND: 0, // One host has all files, good ones and those that hang.
       // The run does its rounds itself, so that a lease it sees is a lease that was forgotten.

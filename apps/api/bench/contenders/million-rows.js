@@ -49,7 +49,14 @@ async function open({ url, rows }) {
   const environment = { ...process.env, DATABASE_URL: url, DATABASE_SILENCE_SECONDS: 20 };
   const prisma = new PrismaService(environment);
   const queue = new TransferQueue(environment);
-  const shares = { limit: 1, perWorkspace: 1, perHost: 1, hostPlaces: new Map(), perHostOverall: 0 };
+  const shares = {
+    limit: 1,
+    perWorkspace: 1,
+    perHost: 1,
+    workspacePlaces: new Map(),
+    hostPlaces: new Map(),
+    perHostOverall: 0,
+  };
   await queue.take(shares); // Makes its tables.
   const [last] = await prisma.client.$queryRaw`
     SELECT created_at AS "createdAt", id FROM core_storage_file WHERE deleted_at IS NULL

@@ -16,6 +16,8 @@ const VARIABLES = {
   TRANSFER_POLL_MS: '100',
   TRANSFER_CONCURRENCY: '8',
   TRANSFER_CONCURRENCY_PER_HOST: '4',
+  TRANSFER_CONCURRENCY_PER_WORKSPACE: '6',
+  TRANSFER_SLOW_BYTES_PER_SECOND: '0', // A held source is not a slow one.
   SOURCE_HEADERS_TIMEOUT_MS: '120000',
   SOURCE_STALL_TIMEOUT_MS: '120000',
 };
@@ -93,15 +95,73 @@ describe('in one process', () => {
   it('40 files of a slow host keep a file of another host waiting no more than an idle process would', async () => {
     const workspaceId = await storage.database.createWorkspace();
     const [slow, quick] = [await startSource(), await startSource()];
-    for (let count = 0; count < 40; count += 1) await storage.transfers.enqueue(requestOf(workspaceId, slow.url));
+    const held: StorageFile[] = [];
+    while (held.length < 40) held.push(await storage.transfers.enqueue(requestOf(workspaceId, slow.url)));
     await slow.untilWaiting(4);
     const other = await storage.transfers.enqueue(requestOf(workspaceId, quick.url));
     await quick.untilWaiting(1);
     quick.answerOne();
     expect(await untilDone(storage, other)).toMatchObject({ attempts: 1 });
     expect(slow.askedCount).toBe(4);
+    await answer(slow, 40);
+    for (const file of held) await untilDone(storage, file);
   });
+
+  it('40 files of one host that callers of one workspace wait for keep the first of another workspace waiting for one end', async () => {
+    const [crowd, other] = [await storage.database.createWorkspace(), await storage.database.createWorkspace()];
+    const source = await startSource();
+    const create = (workspaceId: string) => storage.transfers.createAndTransfer(requestOf(workspaceId, source.url));
+    const ofCrowd = Array.from({ length: 40 }, () => create(crowd));
+    await untilRows(crowd, 40);
+    await source.untilWaiting(4);
+    const first = create(other);
+    let askedBefore = 0;
+    void first.then(() => (askedBefore = source.askedCount));
+    await untilRows(other, 1);
+    await answer(source, 41);
+    expect(await first).toMatchObject({ transferStatus: 'DONE', attempts: 1 });
+    expect(askedBefore).toBeLessThan(20);
+    await Promise.all(ofCrowd);
+    expect(source.mostAtOnce).toBe(4);
+  });
+
+  it('files of many hosts that callers of one workspace wait for leave places for tickets of another', async () => {
+    const [crowd, other] = [await storage.database.createWorkspace(), await storage.database.createWorkspace()];
+    const held = [await startSource(), await startSource(), await startSource()];
+    const ofCrowd = held.flatMap(({ url }) =>
+      Array.from({ length: 4 }, () => storage.transfers.createAndTransfer(requestOf(crowd, url))),
+    );
+    await untilRows(crowd, 12);
+    const quick = await startSource();
+    const first = await storage.transfers.enqueue(requestOf(other, quick.url));
+    await quick.untilWaiting(1);
+    quick.answerOne();
+    await untilDone(storage, first);
+    const askedBefore = held.reduce((count, { askedCount }) => count + askedCount, 0);
+    expect(askedBefore).toBeLessThanOrEqual(6);
+    await Promise.all(held.map((source) => answer(source, 4)));
+    await Promise.all(ofCrowd);
+  });
+
+  async function untilRows(workspaceId: string, count: number): Promise<void> {
+    for (;;) {
+      const [row] = await storage.database.query<{ count: number }>(
+        'SELECT count(*)::int AS count FROM core_storage_file WHERE workspace_id = $1',
+        [workspaceId],
+      );
+      if (row?.count === count) return;
+      await sleep(20);
+    }
+  }
 });
+
+/** One after the other, so that each end gives its place to the next. */
+async function answer(source: SlowSource, count: number): Promise<void> {
+  for (let answered = 0; answered < count; answered += 1) {
+    await source.untilWaiting(1);
+    source.answerOne();
+  }
+}
 
 describe('over all processes', () => {
   let first: TestStorage;
@@ -135,10 +195,7 @@ describe('over all processes', () => {
     await other.untilWaiting(1);
     other.answerOne();
     await untilDone(second, elsewhere);
-    for (let answered = 0; answered < 12; answered += 1) {
-      await source.untilWaiting(1);
-      source.answerOne();
-    }
+    await answer(source, 12);
     const files = [
       ...(await Promise.all(waited)),
       ...(await Promise.all(queued.map((file) => untilDone(first, file)))),

@@ -102,7 +102,7 @@ export interface StorageOptions {
   readonly pollMs: number;
   /** Between looks for transfers whose owner died. */
   readonly recoveryMs: number;
-  /** Transfers of one workspace at once, over all workers. */
+  /** Transfers of one workspace at once: in this process and, of those from the queue, over all workers. */
   readonly transferConcurrencyPerWorkspace: number;
   /** Of one workspace in one day of UTC, where its row in core_storage_quota says no other number; both 0: nobody counts. */
   readonly filesPerDay: number;

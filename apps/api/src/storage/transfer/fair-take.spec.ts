@@ -116,6 +116,14 @@ describe('of one workspace', () => {
     expect(filesOf(await take(16, { ...SHARES, hostPlaces }))).toEqual([another]);
   });
 
+  it('as many are taken as the process has places for, which its callers may have taken', async () => {
+    const workspaceId = await sendMany(100);
+    const workspacePlaces = (count: number) => new Map([[workspaceId, count]]);
+    expect(await take(16, { ...SHARES, workspacePlaces: workspacePlaces(0) })).toEqual([]);
+    expect(await take(16, { ...SHARES, workspacePlaces: workspacePlaces(3) })).toHaveLength(3);
+    expect(await take(16, { ...SHARES, workspacePlaces: workspacePlaces(8) })).toHaveLength(5);
+  });
+
   it('hosts take turns', async () => {
     const workspaceId = await sendMany(100, randomUUID(), 'many.example');
     const few = new Set([await send(workspaceId, 'few.example'), await send(workspaceId, 'few.example')]);

@@ -4,6 +4,8 @@ export interface Shares {
   readonly limit: number;
   /** Of one workspace, held at once by all workers. */
   readonly perWorkspace: number;
+  /** Workspaces of which this process can take another number than `perWorkspace`. */
+  readonly workspacePlaces: ReadonlyMap<string, number>;
   /** Of one source host, held at once by this process. */
   readonly perHost: number;
   /** Hosts of which this process can take another number than `perHost`. */
@@ -56,12 +58,13 @@ export function makeLaneIndex(queue: string): string {
  * The UPDATE is that of pg-boss's fetch (plans.js, fetchNextJob); a test holds one against the other.
  */
 export function takeFairly(queue: string, startWorkspace: string, shares: Shares): string {
-  const { limit, perWorkspace, perHost, hostPlaces, perHostOverall } = shares;
+  const { limit, perWorkspace, workspacePlaces, perHost, hostPlaces, perHostOverall } = shares;
   const job = 'pgboss.job_common';
   const waiting = waitingOf(queue);
   const start = literal(startWorkspace);
   const candidates = limit + SPARE_TICKETS;
-  const places = `${literal(JSON.stringify(Object.fromEntries(hostPlaces)))}::jsonb`;
+  const placesOf = (places: ReadonlyMap<string, number>) =>
+    `${literal(JSON.stringify(Object.fromEntries(places)))}::jsonb`;
   return `
     SELECT pg_advisory_xact_lock(hashtextextended('${queue}', 0));
     WITH RECURSIVE lane (workspace, host, of_workspace, is_second_round) AS (
@@ -87,8 +90,9 @@ export function takeFairly(queue: string, startWorkspace: string, shares: Shares
     ), of_hosts AS (${heldOverall(perHostOverall)}
     ), open_lane AS (
       SELECT lane.workspace, lane.host, coalesce(of_workspaces.held, 0) AS held,
-        ${perWorkspace} - coalesce(of_workspaces.held, 0) AS workspace_places,
-        CASE WHEN lane.host = '' THEN ${candidates} ELSE least(coalesce((${places} ->> lane.host)::int, ${perHost}),
+        least(${perWorkspace} - coalesce(of_workspaces.held, 0),
+          (${placesOf(workspacePlaces)} ->> lane.workspace)::int) AS workspace_places,
+        CASE WHEN lane.host = '' THEN ${candidates} ELSE least(coalesce((${placesOf(hostPlaces)} ->> lane.host)::int, ${perHost}),
           ${perHostOverall === 0 ? candidates : `${perHostOverall} - coalesce(of_hosts.held, 0)`}) END AS host_places
       FROM (SELECT workspace, host FROM lane OFFSET 1 LIMIT ${LANES}) AS lane
       LEFT JOIN of_workspaces ON of_workspaces.workspace = lane.workspace

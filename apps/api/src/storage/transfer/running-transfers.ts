@@ -76,9 +76,12 @@ export class RunningTransfers implements OnModuleDestroy {
     private readonly places: HostPlaceRepository,
     @Inject(STORAGE_OPTIONS) private readonly options: StorageOptions,
   ) {
-    const { transferConcurrency, transferConcurrencyPerHost } = options;
-    const slowConcurrency = slowConcurrencyOf(options);
-    this.slots = new TransferSlots(transferConcurrency, transferConcurrencyPerHost, slowConcurrency);
+    this.slots = new TransferSlots({
+      all: options.transferConcurrency,
+      perHost: options.transferConcurrencyPerHost,
+      perWorkspace: options.transferConcurrencyPerWorkspace,
+      aside: slowConcurrencyOf(options),
+    });
   }
 
   /** What could begin now. A ticket is taken only where its transfer need not wait, so that it keeps none from others. */
@@ -88,6 +91,7 @@ export class RunningTransfers implements OnModuleDestroy {
     return {
       limit: this.stopping.signal.aborted ? 0 : this.slots.freeCount,
       perWorkspace: transferConcurrencyPerWorkspace,
+      workspacePlaces: this.slots.freePlacesOfWorkspaces(),
       perHost: transferConcurrencyPerHost,
       hostPlaces: this.slots.freePlaces(),
       perHostOverall: transferConcurrencyPerHostOverall,
@@ -242,7 +246,7 @@ export class RunningTransfers implements OnModuleDestroy {
       const beginNow = () => void begin().then(resolve, reject);
       if (signal.aborted || file.cancelRequestedAt !== null) return beginNow();
       signal.addEventListener('abort', beginNow, { once: true });
-      this.slots.run(work.host, begin).then(resolve, reject);
+      this.slots.run({ workspaceId: file.workspaceId, host: work.host }, begin).then(resolve, reject);
     });
   }
 
