@@ -323,6 +323,22 @@ describe('a deletion for good', () => {
     expect(await hasObject(path)).toBe(false);
   });
 
+  it.each([
+    ['compares with another ETag than it shows', 412],
+    ['knows no If-Match', 501],
+  ])('of a FAILED file takes what a try of it left also where the store %s', async (_what, status) => {
+    const path = newPath();
+    const { id } = await start(path);
+    await storage.database.query("UPDATE core_storage_file SET transfer_status = 'FAILED' WHERE id = $1", [id]);
+    way.disturb = ({ method, headers }, response) => {
+      if (method !== 'DELETE' || headers['if-match'] === undefined) return false;
+      response.writeHead(status).end();
+      return true;
+    };
+    await remove(id);
+    expect(await hasObject(path)).toBe(false);
+  });
+
   it('of a DONE file takes its object, which may carry no token, also when the first try breaks off', async () => {
     const path = newPath();
     const { id } = await start(path);

@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { S3Clients } from '../s3/s3-clients.js';
-import { isGone, isNotImplemented } from '../s3/s3-error.js';
+import { isGone, isNotImplemented, isTaken } from '../s3/s3-error.js';
 import { StoreRetry } from '../s3/store-retry.js';
 import { StorageError } from '../storage.errors.js';
 import { STORAGE_OPTIONS, type StorageOptions } from '../storage.options.js';
@@ -118,10 +118,13 @@ export class ObjectCleaner {
       const remove = new DeleteObjectCommand({ Bucket: bucket, Key: key, ...condition });
       await this.clients.control.send(remove, signal === undefined ? {} : { abortSignal: signal }).catch(ignoreGone);
     };
+    const isStillThere = async () => (await this.proof.find({ bucket, key }))?.etag === etag;
     const remove = () =>
-      send(etag ? { IfMatch: `"${etag}"` } : {}).catch((error) => {
-        if (!etag || !isNotImplemented(error)) throw error;
-        return send({});
+      send(etag ? { IfMatch: `"${etag}"` } : {}).catch(async (error) => {
+        // Swift compares an object made of parts with another ETag than the one that it shows.
+        const isOfNoUse = isNotImplemented(error) || (isTaken(error) && (await isStillThere()));
+        if (!etag || !isOfNoUse) throw error;
+        return await send({});
       });
     await this.retry.run(remove, { action: 'delete of', bucket, key, ...(signal === undefined ? {} : { signal }) });
   }
