@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { DatabaseUnavailableError } from '../../prisma/database-error.js';
 import { StorageError } from '../storage.errors.js';
 import type { ProgressMeter } from './progress-meter.js';
@@ -79,9 +80,8 @@ export class LeaseKeeper {
     const { meter } = this.lease;
     const isDue =
       (meter?.bytes ?? 0) !== this.writtenBytes || asked - this.renewedAt >= this.renewAfterMs - PROGRESS_EVERY_MS / 2;
-    // An answer may never come, and an error only after the lease.
-    if (this.isRenewing && this.isRunningOut) this.stop.abort(new DatabaseUnavailableError());
-    if (!isDue || this.isRenewing) return;
+    if (this.isRenewing) return await this.judgeSilence();
+    if (!isDue) return;
     this.isRenewing = true;
     try {
       await this.renew();
@@ -92,6 +92,13 @@ export class LeaseKeeper {
     } finally {
       this.isRenewing = false;
     }
+  }
+
+  /** An answer may never come. One that came while the event loop was blocked is heard first. */
+  private async judgeSilence(): Promise<void> {
+    await nextTurn();
+    const isOver = performance.now() - this.renewedAt > this.lease.leaseMs;
+    if (this.isRenewing && isOver) this.stop.abort(new DatabaseUnavailableError());
   }
 
   private async renew(): Promise<void> {
