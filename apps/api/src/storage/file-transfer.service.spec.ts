@@ -22,7 +22,7 @@ let workspaceId: string;
 const servers: Server[] = [];
 
 beforeAll(async () => {
-  storage = await startTestStorage();
+  storage = await startTestStorage({ SOURCE_ALLOWED_ADDRESSES: '127.0.0.1/32, 127.0.0.2/32' });
   s3 = storage.store.createClient();
   workspaceId = await storage.database.createWorkspace();
 });
@@ -307,9 +307,8 @@ describe('createAndTransfer from a bad source', () => {
   });
 
   it('fails when nobody listens there', async () => {
-    const server = createServer();
-    const url = await listen(server);
-    await new Promise((resolve) => server.close(resolve));
+    // The port is taken on another address, so that nobody else comes to listen on it.
+    const url = (await listen(createServer())).replace('127.0.0.1', '127.0.0.2');
     const path = newPath();
     await expectFailure(start(url, path), path, 'SOURCE_UNREACHABLE');
   });
