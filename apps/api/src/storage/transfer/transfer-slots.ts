@@ -159,8 +159,9 @@ export class TransferSlots {
   }
 
   private isSlow(host: string | null): boolean {
-    const until = host === null ? undefined : this.slowHosts.get(host);
-    if (host === null || until === undefined) return false;
+    if (host === null) return false;
+    const until = this.slowHosts.get(host);
+    if (until === undefined) return false;
     if (until > this.now()) return true;
     this.slowHosts.delete(host);
     return false;

@@ -121,9 +121,10 @@ export class ObjectCleaner {
     const isStillThere = async () => (await this.proof.find({ bucket, key }))?.etag === etag;
     const remove = () =>
       send(etag ? { IfMatch: `"${etag}"` } : {}).catch(async (error) => {
+        if (!etag) throw error;
         // Swift compares an object made of parts with another ETag than the one that it shows.
         const isOfNoUse = isNotImplemented(error) || (isTaken(error) && (await isStillThere()));
-        if (!etag || !isOfNoUse) throw error;
+        if (!isOfNoUse) throw error;
         return await send({});
       });
     await this.retry.run(remove, { action: 'delete of', bucket, key, ...(signal === undefined ? {} : { signal }) });
